@@ -1,0 +1,1 @@
+"""Circuit elements, one to a file."""

@@ -1,0 +1,40 @@
+"""Physics that computes and learns by settling.
+
+A `System` says what settles, a `Relaxer` how, a `Nudging` how the outputs are pulled; `relax` and `ep_gradient` take
+any of them. Names load when first used, so inspecting a dataset never imports JAX.
+"""
+
+import importlib
+from importlib.metadata import version
+
+_EXPORTS = {
+    "physnet.errors": ("ConvergenceError", "PhysnetError", "SchemaError"),
+    "physnet.variable": ("Variable",),
+    "physnet.system": ("EnergySystem", "Parameter", "System"),
+    "physnet.cost": ("Cost", "CrossEntropy", "SquaredError"),
+    "physnet.nudging": ("Centred", "Nudge", "Nudging", "OneSided"),
+    "physnet.relaxers.base": ("Relaxer",),
+    "physnet.relaxers.flow": ("Flow",),
+    "physnet.relaxers.newton": ("Newton",),
+    "physnet.relaxers.projected_newton": ("ProjectedNewton",),
+    "physnet.relax": ("Equilibrium", "relax"),
+    "physnet.gradients": ("EPGradient", "ep_gradient", "implicit_gradient"),
+    "physnet.checking": ("GradientReport", "check_gradient"),
+    "physnet.trajectory": ("Trajectory", "integrate"),
+    "physnet.training": ("Data", "TrainingRun", "fit"),
+    "physnet.datasets": ("to_dataset",),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])
+__version__ = version("physnet")
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'physnet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__():
+    return __all__

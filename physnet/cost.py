@@ -1,0 +1,81 @@
+"""What is asked of the outputs. A cost is a Module: equal costs share one compiled program."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.nn import log_softmax
+from jaxtyping import Array, Float
+
+from physnet.errors import PhysnetError
+
+
+class Cost(eqx.Module):
+    """C(outputs, target) of one sample, at least zero."""
+
+    @abstractmethod
+    def __call__(self, outputs: Float[Array, " output"], target: Float[Array, " output"]) -> Float[Array, ""]:
+        """The cost of one sample; outputs and target of shape (output,)."""
+
+    def curvature(self) -> float | None:
+        """c where C = c |outputs - target|^2 / 2 exactly, so that a nudge is a conductance; None for other costs."""
+        return None
+
+    def check(self, targets: np.ndarray) -> None:
+        """Raises PhysnetError for targets that this cost cannot take."""
+
+
+class SquaredError(Cost):
+    """C = |outputs - target|^2 / 2, in the square of the outputs' unit."""
+
+    def __call__(self, outputs, target):
+        return 0.5 * jnp.sum((outputs - target) ** 2)
+
+    def curvature(self):
+        return 1.0
+
+
+class CrossEntropy(Cost):
+    """C = -sum_k target_k log softmax(outputs / temperature)_k, dimensionless.
+
+    temperature: in the outputs' unit; the target of a sample is a probability for each output, summing to one.
+    """
+
+    temperature: float = eqx.field(static=True, default=1.0)
+
+    def __call__(self, outputs, target):
+        return -jnp.sum(target * log_softmax(outputs / self.temperature))
+
+    def check(self, targets):
+        sums = np.sum(targets, axis=-1)
+        if np.any(targets < 0) or np.any(np.abs(sums - 1) > 1e-4):
+            raise PhysnetError(
+                f"CrossEntropy: targets are probabilities that sum to 1; found a sum of {np.ravel(sums)[0]:.4g} and a "
+                f"smallest value of {np.min(targets):.4g}. Pass one-hot rows, or use SquaredError()."
+            )
+
+
+def check_targets(system, cost: Cost, targets, samples: int):
+    """Targets as an array (sample, output), checked against the system's outputs. Raises PhysnetError."""
+    import jax
+
+    from physnet import precision
+
+    dtype = precision.dtype_of(eqx.filter(system, eqx.is_inexact_array))
+    targets = np.asarray(targets)
+    state, inputs = jax.eval_shape(
+        lambda: (lambda x: (system.initial_state(x), x))(jnp.zeros(system.input_shape, dtype))
+    )
+    shape = jax.eval_shape(system.outputs, state, inputs).shape
+    if targets.shape == shape:
+        targets = np.broadcast_to(targets, (samples, *shape)) if samples == 1 else targets
+    if targets.shape != (samples, *shape):
+        raise PhysnetError(
+            f"targets have shape {targets.shape}; expected {(samples, *shape)}: one row of {shape[0]} "
+            f"{system.output_variable.long_name} for each of the {samples} samples of inputs."
+        )
+    if not np.all(np.isfinite(targets)):
+        raise PhysnetError("targets hold NaN or infinite values; every value must be finite.")
+    cost.check(targets)
+    return precision.asarray(targets, dtype)

@@ -1,0 +1,35 @@
+"""Double precision is the default of physnet; single precision is asked for by float32 parameters.
+
+Importing any part of physnet that computes switches JAX to 64-bit numbers, so that an equilibrium found with
+ordinary Python numbers carries 15 digits. A program stays in float32 where the system's arrays are float32.
+A user who sets the environment variable JAX_ENABLE_X64 keeps that choice.
+"""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+if "JAX_ENABLE_X64" not in os.environ:
+    jax.config.update("jax_enable_x64", True)
+
+
+def dtype_of(tree) -> np.dtype:
+    """The floating dtype of a pytree of arrays: that of its widest inexact leaf, float64 where it has none."""
+    leaves = [jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    inexact = [dtype for dtype in leaves if jnp.issubdtype(dtype, jnp.inexact)]
+    return np.dtype(jnp.result_type(*inexact)) if inexact else np.dtype(jnp.result_type(float))
+
+
+def by_precision(value: float | None, dtype, *, double: float, single: float) -> float:
+    """`value` where it is given, else the default that belongs to the dtype's precision."""
+    if value is not None:
+        return value
+    return double if jnp.finfo(dtype).eps < 1e-10 else single
+
+
+def asarray(value, dtype) -> Array:
+    """An array of exactly this dtype, strongly typed, so that equal calls share one compiled program."""
+    return jnp.asarray(np.asarray(value), dtype=dtype)

@@ -1,0 +1,156 @@
+"""relax(): a system, its inputs, and the steady state they lead to, with its certificate."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from physnet import precision
+from physnet.cost import check_targets
+from physnet.errors import ConvergenceError, PhysnetError
+from physnet.nudging import Nudge
+from physnet.problem import Problem
+from physnet.relaxers.base import Relaxer
+from physnet.system import EnergySystem, System, check_inputs
+
+CONVERGED, TOO_MANY_STEPS, NOT_FINITE = 0, 1, 2
+STATUS = ("converged", "steps exhausted above the tolerance", "the state is not finite")
+
+
+class Equilibrium(eqx.Module):
+    """A steady state, or the best that was reached, and how good it is. Leading sample axis where the inputs had one.
+
+    state: shaped like the system's state. outputs: (output,). energy: in the system's energy unit.
+    residual: relative, the largest over nodes of |sum of currents| / sum of |currents| for a circuit.
+    imbalance: the largest absolute residual, in the residual's unit (A). steps: iterations of the relaxer.
+    converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite.
+    displacement: state minus the free state, for a nudged phase; None for a free one.
+    """
+
+    state: PyTree
+    outputs: Float[Array, " *sample output"]
+    energy: Float[Array, " *sample"]
+    residual: Float[Array, " *sample"]
+    imbalance: Float[Array, " *sample"]
+    steps: Int[Array, " *sample"]
+    converged: Bool[Array, " *sample"]
+    status: Int[Array, " *sample"]
+    displacement: PyTree | None = None
+    inputs: Array | None = None
+    system: System | None = None
+
+    def to_dataset(self, **attributes):
+        """A `physnet-1` dataset of the states, outputs, energy and certificate. See `physnet.datasets`."""
+        from physnet.datasets import equilibrium_dataset
+
+        return equilibrium_dataset(self, **attributes)
+
+
+def settle(
+    system: System,
+    inputs: Array,
+    nudge: Nudge | None,
+    relaxer: Relaxer,
+    *,
+    initial: PyTree | None = None,
+    reference: PyTree | None = None,
+    certify: bool = True,
+) -> Equilibrium:
+    """The traceable core of `relax`: a batch in, a batch of equilibria out, nothing checked and nothing raised.
+
+    reference: the free state (sample, ...) that a nudged phase starts from and whose displacement is wanted.
+    certify: measure the residual exactly, from the system; otherwise take the relaxer's own measure where it has one.
+    """
+    if initial is None:
+        initial = jax.vmap(system.initial_state)(inputs) if reference is None else reference
+    solution = relaxer.solve(system, inputs, nudge, initial, reference)
+
+    def measure(state, inputs, nudge):
+        problem = Problem(system, inputs, nudge)
+        energy = system.energy(state, inputs) if isinstance(system, EnergySystem) else jnp.nan
+        return system.outputs(state, inputs), energy, *problem.certificate(state)
+
+    outputs, energy, residual, imbalance = jax.vmap(measure)(solution.state, inputs, nudge)
+    if not certify and solution.residual is not None:
+        residual = solution.residual
+    finite = jax.vmap(lambda leaves: jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])))(
+        jax.tree.leaves(solution.state)
+    )
+    converged = finite & (residual <= relaxer.tolerance_for(outputs.dtype))
+    status = jnp.where(converged, CONVERGED, jnp.where(finite, TOO_MANY_STEPS, NOT_FINITE)).astype(jnp.int8)
+    displacement = solution.displacement
+    if displacement is None and reference is not None:
+        displacement = jax.tree.map(jnp.subtract, solution.state, reference)
+    return Equilibrium(
+        solution.state, outputs, energy, residual, imbalance, solution.steps, converged, status, displacement
+    )
+
+
+_settle = eqx.filter_jit(settle)
+
+
+def check_relaxer(system: System, relaxer: Relaxer | None, cost=None) -> Relaxer:
+    """The relaxer to use: the given one, or the system's own. Raises PhysnetError where it refuses the system."""
+    relaxer = system.default_relaxer() if relaxer is None else relaxer
+    reason = relaxer.refuses(system, cost)
+    if reason is not None:
+        raise PhysnetError(f"{type(relaxer).__name__} refuses {type(system).__name__}: {reason}")
+    return relaxer
+
+
+def relax(
+    system: System,
+    inputs=None,
+    *,
+    relaxer: Relaxer | None = None,
+    nudge: Nudge | None = None,
+    initial: PyTree | None = None,
+    throw: bool = True,
+) -> Equilibrium:
+    """Lets a system settle under fixed inputs and says how steady the result is.
+
+    inputs: (input,) for one sample or (sample, input) for a batch, in the system's input unit; may be left out where
+    the system has default inputs (a circuit's source values). relaxer: how; the system's own choice by default.
+    nudge: a cost, target and beta that pull on the outputs; none for the free phase. initial: where to start, shaped
+    like the state (with a leading sample axis for a batch). throw: raise ConvergenceError if any sample did not settle;
+    with False the equilibrium says so in `converged` and `status`.
+    Raises PhysnetError for inputs, targets or a relaxer that do not fit the system.
+    """
+    inputs, batched = check_inputs(system, inputs)
+    relaxer = check_relaxer(system, relaxer, None if nudge is None else nudge.cost)
+    samples = inputs.shape[0]
+    if nudge is not None:
+        beta = precision.asarray(nudge.beta, inputs.dtype)
+        target = check_targets(system, nudge.cost, nudge.target, samples)
+        nudge = Nudge(nudge.cost, target, jnp.broadcast_to(beta, (samples,)))
+    if initial is not None and not batched:
+        initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
+    equilibrium = _settle(system, inputs, nudge, relaxer, initial=initial)
+    if throw:
+        raise_unless_converged(equilibrium, system, relaxer, "relax")
+    equilibrium = replace(equilibrium, inputs=inputs)
+    if not batched:
+        equilibrium = jax.tree.map(lambda leaf: leaf[0], equilibrium)
+    return replace(equilibrium, system=system)
+
+
+def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Relaxer, where: str) -> None:
+    """Raises ConvergenceError that names the worst sample, its residual, the tolerance and what to try."""
+    converged = np.atleast_1d(np.asarray(equilibrium.converged))
+    if converged.all():
+        return
+    flat = converged.reshape(-1)
+    residual = np.asarray(equilibrium.residual).reshape(-1)
+    worst = int(np.argmax(np.where(flat, -np.inf, np.where(np.isfinite(residual), residual, np.inf))))
+    status = int(np.asarray(equilibrium.status).reshape(-1)[worst])
+    tolerance = relaxer.tolerance_for(np.asarray(equilibrium.outputs).dtype)
+    raise ConvergenceError(
+        f"{where}: {(~flat).sum()} of {flat.size} steady states of {type(system).__name__} not reached by "
+        f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst}: relative residual {residual[worst]:.3g} > "
+        f"{tolerance:.3g}, largest residual {np.asarray(equilibrium.imbalance).reshape(-1)[worst]:.3g} "
+        f"{system.residual_units}, after {int(np.asarray(equilibrium.steps).reshape(-1)[worst])} steps). "
+        "Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
+    )

@@ -1,0 +1,1 @@
+"""How steady states are found: one relaxer to a file."""

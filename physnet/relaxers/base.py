@@ -1,0 +1,58 @@
+"""What every relaxer is: something that takes a problem to its steady state, or says why it cannot."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Int, PyTree
+
+from physnet.cost import Cost
+from physnet.nudging import Nudge
+from physnet.problem import Problem
+from physnet.system import System
+
+
+class Solution(eqx.Module):
+    """What a relaxer hands back; physnet.relax adds the certificate.
+
+    state: the steady state. steps: iterations spent. displacement: state minus reference, where the relaxer solved for
+    it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the
+    relative residual, used where the exact one is not asked for; None if it keeps none.
+    """
+
+    state: PyTree
+    steps: Int[Array, " *sample"]
+    displacement: PyTree | None = None
+    residual: Float[Array, " *sample"] | None = None
+
+
+class Relaxer(eqx.Module):
+    """Finds steady states for a batch of samples, each frozen at its own tolerance."""
+
+    @abstractmethod
+    def tolerance_for(self, dtype) -> float:
+        """The relative residual below which a state of this precision counts as steady."""
+
+    @abstractmethod
+    def refuses(self, system: System, cost: Cost | None) -> str | None:
+        """Why this relaxer cannot take this system (nudged by this cost), and what to use; None if it can."""
+
+    @abstractmethod
+    def solve(
+        self, system: System, inputs: Array, nudge: Nudge | None, initial: PyTree, reference: PyTree | None
+    ) -> Solution:
+        """Relaxes a batch. Everything has a leading sample axis; reference is the free state, for a nudged phase."""
+
+
+class SampleRelaxer(Relaxer):
+    """A relaxer written for one sample; samples (each stopping by itself) are added by vmap."""
+
+    @abstractmethod
+    def solve_sample(self, problem: Problem, initial: PyTree) -> Solution:
+        """Relaxes one sample from `initial`."""
+
+    def solve(self, system, inputs, nudge, initial, reference):
+        def one(inputs, nudge, initial):
+            return self.solve_sample(Problem(system, inputs, nudge), initial)
+
+        return jax.vmap(one)(inputs, nudge, initial)

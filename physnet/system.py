@@ -1,0 +1,195 @@
+"""What settles: the contract that every physical system of physnet meets."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from physnet import precision  # noqa: F401  (double precision on, before any array is made)
+from physnet.errors import PhysnetError
+from physnet.variable import Variable
+
+if TYPE_CHECKING:
+    from physnet.relaxers.base import Relaxer
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter array of a system: what it is, where it sits, and whether learning may change it.
+
+    variable: name, dims, units and the range that learning must respect (`bounds`).
+    get: the system's array, as a function of the system: `lambda system: system.conductances[0]`.
+    trainable: whether gradients are taken with respect to it.
+    """
+
+    variable: Variable
+    get: Callable[["System"], Array]
+    trainable: bool = True
+
+
+class System(eqx.Module):
+    """A physical system with steady states. Methods are written for one sample; physnet adds the sample axis.
+
+    The state is any pytree of real arrays, `variables` naming its leaves in order; `inputs` is one array of shape
+    `input_shape`. A steady state is where `residual` vanishes, inside `bounds` where the system has any.
+    """
+
+    @property
+    @abstractmethod
+    def variables(self) -> tuple[Variable, ...]:
+        """Name, dims, units of each leaf of the state, in the order of `jax.tree.leaves(state)`."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter that a dataset should hold, the trainable ones marked."""
+
+    @property
+    @abstractmethod
+    def input_variable(self) -> Variable:
+        """What the inputs are: name, units; dims of one sample."""
+
+    @property
+    @abstractmethod
+    def output_variable(self) -> Variable:
+        """What the outputs are: name, units; dims of one sample."""
+
+    @property
+    @abstractmethod
+    def residual_units(self) -> str:
+        """Units of the residual: A for node currents, rad s-1 for phases."""
+
+    @property
+    @abstractmethod
+    def energy_units(self) -> str:
+        """Units of the energy: W for a co-content (watt). Of no meaning where there is no energy."""
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the inputs of one sample."""
+
+    @abstractmethod
+    def initial_state(self, inputs: Array, key: PRNGKeyArray | None = None) -> PyTree:
+        """Where a cold relaxation starts; drawn with `key` where the system starts at random."""
+
+    @abstractmethod
+    def residual(self, state: PyTree, inputs: Array) -> PyTree:
+        """What vanishes at equilibrium, shaped like the state (for an energy, dE/ds)."""
+
+    @abstractmethod
+    def vector_field(self, state: PyTree, inputs: Array) -> PyTree:
+        """ds/dt, shaped like the state."""
+
+    @abstractmethod
+    def outputs(self, state: PyTree, inputs: Array) -> Float[Array, " output"]:
+        """What a cost reads off the state."""
+
+    @abstractmethod
+    def default_relaxer(self) -> "Relaxer":
+        """The relaxer that suits this system best."""
+
+    def coordinates(self) -> tuple[tuple[Variable, tuple[str, ...]], ...]:
+        """Names along the dims of `variables`, `input_variable` and `parameters`: ((variable, labels), ...)."""
+        return ()
+
+    def default_inputs(self) -> Array | None:
+        """The inputs of a system that can be relaxed without naming any, else None."""
+        return None
+
+    def bounds(self, inputs: Array) -> tuple[PyTree, PyTree] | None:
+        """The box (lowest, highest) that the state cannot leave, each shaped like the state; None without one."""
+        return None
+
+    def residual_scale(self, state: PyTree, inputs: Array) -> PyTree:
+        """The size of the terms that cancel in `residual`, shaped like the state; ones where it has no better measure.
+
+        The relative residual is the largest |residual| / residual_scale.
+        """
+        return jax.tree.map(jnp.ones_like, state)
+
+    def neutral_modes(self, state: PyTree) -> tuple[PyTree, ...]:
+        """Directions along which the system does not change (a common phase), each shaped like the state."""
+        return ()
+
+    def nudging_scale(self, state: PyTree, inputs: Array) -> Float[Array, ""]:
+        """The beta, in units of energy over cost, at which a negative nudge first unbinds the outputs.
+
+        One over the largest eigenvalue of P H^-1 P^T, H the Jacobian of the residual on the free coordinates and P
+        the derivative of the outputs: for a circuit, the smallest eigenvalue of its output Thevenin conductance.
+        """
+        from physnet.linearise import output_response
+
+        return 1.0 / jnp.max(jnp.linalg.eigvalsh(output_response(self, state, inputs)))
+
+
+class EnergySystem(System):
+    """A system whose steady states are the stationary points of one scalar energy."""
+
+    # True where dE/dtheta is at most quadratic in the state for every trainable parameter. Differences of dE/dtheta
+    # between two states are then taken, without cancellation, as a derivative at the midpoint, which is exact.
+    midpoint_exact: ClassVar[bool] = False
+
+    @abstractmethod
+    def energy(self, state: PyTree, inputs: Array) -> Float[Array, ""]:
+        """The energy, in `energy_units`; for a circuit its total co-content."""
+
+    def residual(self, state: PyTree, inputs: Array) -> PyTree:
+        return jax.grad(self.energy)(state, inputs)
+
+    def mobility(self, force: PyTree) -> PyTree:
+        """Turns the force -dE/ds into ds/dt; the identity unless the system has capacitances or masses."""
+        return force
+
+    def vector_field(self, state: PyTree, inputs: Array) -> PyTree:
+        return self.mobility(jax.tree.map(jnp.negative, self.residual(state, inputs)))
+
+
+def trainable_mask(system: System) -> PyTree:
+    """A pytree shaped like the system: True at the arrays that learning may change, False elsewhere."""
+    getters = [parameter.get for parameter in system.parameters if parameter.trainable]
+    mask = jax.tree.map(lambda _: False, system)
+    return eqx.tree_at(lambda tree: [get(tree) for get in getters], mask, replace=[True] * len(getters))
+
+
+def map_parameters(fn: Callable[[Parameter, Array], Array], system: System, *, only_trainable: bool = True) -> System:
+    """A copy of the system with fn(parameter, array) in the place of each parameter's array."""
+    chosen = [parameter for parameter in system.parameters if parameter.trainable or not only_trainable]
+    values = [fn(parameter, parameter.get(system)) for parameter in chosen]
+    return eqx.tree_at(lambda tree: [parameter.get(tree) for parameter in chosen], system, replace=values)
+
+
+def clip_to_bounds(system: System) -> System:
+    """Puts every trainable parameter back inside its physical range (a conductance is not negative)."""
+
+    def clip(parameter, value):
+        return value if parameter.variable.bounds is None else jnp.clip(value, *parameter.variable.bounds)
+
+    return map_parameters(clip, system)
+
+
+def check_inputs(system: System, inputs) -> tuple[Array, bool]:
+    """The inputs as an array with a leading sample axis, and whether they had one. Raises PhysnetError."""
+    if inputs is None:
+        inputs = system.default_inputs()
+        if inputs is None:
+            raise PhysnetError(
+                f"{type(system).__name__}: inputs are missing; pass an array of shape {system.input_shape} "
+                f"({system.input_variable.long_name}, {system.input_variable.units})."
+            )
+    inputs = precision.asarray(inputs, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
+    shape = system.input_shape
+    if inputs.shape[inputs.ndim - len(shape) :] != shape or inputs.ndim not in (len(shape), len(shape) + 1):
+        raise PhysnetError(
+            f"{type(system).__name__}: inputs have shape {inputs.shape}; expected {shape} for one sample or "
+            f"(sample, {', '.join(map(str, shape))}) for a batch of {system.input_variable.long_name}."
+        )
+    if not bool(jnp.all(jnp.isfinite(inputs))):
+        raise PhysnetError(f"{type(system).__name__}: inputs hold NaN or infinite values; every value must be finite.")
+    batched = inputs.ndim == len(shape) + 1
+    return (inputs if batched else inputs[None]), batched

@@ -1,0 +1,1 @@
+"""Reproducible studies: every module here is one, found by `physnet list`."""

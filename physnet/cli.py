@@ -88,9 +88,9 @@ def _dispatch(arguments) -> int:
         return 0
     first, rest = arguments[0], arguments[1:]
     if first in ("-V", "--version"):
-        from physnet.provenance import version
+        from physnet import __version__
 
-        print(f"physnet {version()}")
+        print(f"physnet {__version__}")
         return 0
     if first not in commands:
         near = difflib.get_close_matches(first, [*commands, "--version", "--help"], n=1, cutoff=0.4)

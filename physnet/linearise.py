@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from physnet.problem import Problem, flatten
 from physnet.system import System
@@ -16,9 +16,14 @@ def jacobian(problem: Problem, state: PyTree) -> Float[Array, "coordinate coordi
     return jax.jacfwd(lambda s: flatten(problem.residual(unravel(s))))(vector)
 
 
-def free_jacobian(problem: Problem, state: PyTree) -> Float[Array, "coordinate coordinate"]:
-    """The Jacobian made invertible: held coordinates replaced by the identity, neutral modes bordered by u u^T."""
-    free = problem.free_coordinates(state)
+def free_jacobian(
+    problem: Problem, state: PyTree, free: Bool[Array, " coordinate"] | None = None
+) -> Float[Array, "coordinate coordinate"]:
+    """The Jacobian made invertible: held coordinates replaced by the identity, neutral modes bordered by u u^T.
+
+    free: which coordinates move; the problem's own free coordinates by default.
+    """
+    free = problem.free_coordinates(state) if free is None else free
     matrix = jnp.where(free[:, None] & free[None, :], jacobian(problem, state), 0) + jnp.diag(jnp.where(free, 0.0, 1.0))
     matrix = matrix.astype(flatten(state).dtype)
     size = jnp.max(jnp.abs(jnp.diagonal(matrix)))

@@ -74,12 +74,13 @@ def settle(
         return system.outputs(state, inputs), energy, *problem.certificate(state)
 
     outputs, energy, residual, imbalance = jax.vmap(measure)(solution.state, inputs, nudge)
-    if not certify and solution.residual is not None:
+    certify = certify or solution.settled is None
+    if not certify:
         residual = solution.residual
     finite = jax.vmap(lambda leaves: jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])))(
         jax.tree.leaves(solution.state)
     )
-    converged = finite & (residual <= relaxer.tolerance_for(outputs.dtype))
+    converged = finite & (residual <= relaxer.tolerance_for(outputs.dtype) if certify else solution.settled)
     status = jnp.where(converged, CONVERGED, jnp.where(finite, TOO_MANY_STEPS, NOT_FINITE)).astype(jnp.int8)
     displacement = solution.displacement
     if displacement is None and reference is not None:

@@ -21,8 +21,7 @@ from physnet.errors import PhysnetError, SchemaError
 CONVENTIONS = "CF-1.11 physnet-1"
 REQUIRED_ATTRIBUTES = (
     *("title", "summary", "source", "history", "date_created", "references", "Conventions"),
-    *("physnet_config", "physnet_config_sha256", "physnet_versions", "physnet_git"),
-    *("physnet_device", "physnet_precision", "physnet_seed"),
+    *(f"physnet_{name}" for name in ("config", "config_sha256", "versions", "git", "device", "precision", "seed")),
 )
 RESERVED = ("energy", "cost", "residual", "converged", "steps")  # a dataset with any of them holds steady states
 
@@ -53,8 +52,8 @@ class Violation:
 def to_dataset(variables, *, coords=None, title, summary="", references="", attrs=None):
     """A labelled xarray Dataset that follows the schema, from `(Variable, array)` pairs.
 
-    variables, coords: iterables of `(physnet.variable.Variable, array)`; `dims` names every axis of the array, the
-        sample axis included. A coordinate is one-dimensional, on the dim of its own name or on another; it may be text.
+    variables, coords: iterables of `(Variable, array)`; `dims` names every axis of the array, the sample axis
+        included. A coordinate is one-dimensional, on the dim of its own name or on another; it may be text.
     title, summary, references: text for strangers; references are DOIs or titles.
     attrs: further global attributes, usually `provenance.collect(...)` and `physnet_study`.
 
@@ -81,15 +80,12 @@ def to_dataset(variables, *, coords=None, title, summary="", references="", attr
                 raise SchemaError(f"{variable.name}: dim '{dim}' has size {size} here and {known} in {owner}")
 
     extra = provenance.collect() | dict(attrs or {})
-    history = f"{extra['date_created']} created by physnet {provenance.version()}"
-    defaults = {"title": title, "summary": summary, "references": references, "history": history}
-    defaults["source"] = f"physnet {provenance.version()}: numerical simulation"
+    program, created = f"physnet {provenance.version()}", extra["date_created"]
+    defaults = {"title": title, "summary": summary, "references": references}
+    defaults |= {"source": f"{program}: numerical simulation", "history": f"{created} created by {program}"}
     names = [variable.name for variable, _ in axes]
-    ds = xr.Dataset(
-        {name: array for name, array in arrays.items() if name not in names},
-        coords={name: arrays[name] for name in names},
-        attrs=defaults | extra | {"Conventions": CONVENTIONS},
-    )
+    attributes = defaults | extra | {"Conventions": CONVENTIONS}
+    ds = xr.Dataset(arrays, attrs=attributes).set_coords(names)
     check(ds)
     return ds
 
@@ -123,8 +119,7 @@ def _array(variable, data):
 
 def is_text(array) -> bool:
     """Whether an array or xarray variable holds text."""
-    kind = array.dtype.kind
-    return kind in "UT" or (kind == "O" and all(isinstance(item, str) for item in np.ravel(array)))
+    return array.dtype.kind in "UT" or (array.dtype == object and all(isinstance(x, str) for x in np.ravel(array)))
 
 
 def validate(ds) -> list[Violation]:
@@ -140,8 +135,7 @@ def validate(ds) -> list[Violation]:
         found.append(Violation("dataset", rule, f"set it to '{CONVENTIONS}'"))
     config, sha = ds.attrs.get("physnet_config"), ds.attrs.get("physnet_config_sha256")
     if isinstance(config, str) and isinstance(sha, str) and provenance.config_sha256(config) != sha:
-        rule = "physnet_config_sha256 is not the SHA-256 of physnet_config"
-        found.append(Violation("dataset", rule, "take both from provenance.collect"))
+        found.append(Violation("dataset", "physnet_config_sha256 is not that of physnet_config", "collect both anew"))
     for dim in map(str, ds.dims):
         last = dim.split("_")[-1]
         if not _NAME.fullmatch(dim) or (last.endswith("s") and not last.endswith(_SINGULAR_IN_S)):
@@ -151,8 +145,8 @@ def validate(ds) -> list[Violation]:
     steady = [name for name in RESERVED if name in ds.variables]
     for name in ("residual", "converged"):
         if steady and name not in ds.variables:
-            rule = f"steady states ('{steady[0]}') without '{name}'"
-            found.append(Violation("dataset", rule, f"store '{name}' of the Equilibrium beside it"))
+            rule, fix = f"steady states ('{steady[0]}') without '{name}'", "store that of the Equilibrium beside it"
+            found.append(Violation("dataset", rule, fix))
     return found
 
 
@@ -193,11 +187,9 @@ def _variable_issues(ds, name, variable):
 
 def _units_fix(units) -> str:
     text = unicodedata.normalize("NFKC", str(units)).translate({ord("μ"): "u", ord("Ω"): "ohm", ord("·"): " "})
-    text = re.sub(r"[A-Za-z]+", lambda word: _SPELLINGS.get(word[0].lower().rstrip("s"), word[0]), text)
+    text = re.sub(r"[A-Za-z]+", lambda word: _SPELLINGS.get(word[0].lower().removesuffix("s"), word[0]), text)
     text = re.sub(r"\bper\b", "/", text.replace("%", "percent"))
-    return (
-        f"write '{text}'" if _UNITS.fullmatch(text) else "write V, A, S, ohm, s, MHz, 'J S-1', ..., or 1 for a number"
-    )
+    return f"write '{text}'" if _UNITS.fullmatch(text) else "write V, A, S, ohm, s, MHz, 'J S-1', or 1 for a number"
 
 
 def _attribute_issues(attributes):
@@ -207,8 +199,7 @@ def _attribute_issues(attributes):
         except ValueError:  # a ragged list
             array = np.asarray(None)
         if array.dtype.kind not in "iufU" or array.ndim > 1:
-            rule = f"attribute '{name}' is a {type(value).__name__} ({value!r:.40})"
-            yield rule, "attributes hold text and real numbers; put anything else into one JSON text"
+            yield f"attribute '{name}' is a {type(value).__name__}", "use text or real numbers, or JSON for the rest"
 
 
 def _schema_version(conventions) -> int | None:
@@ -233,8 +224,7 @@ def check_writable(path, overwrite: bool = False) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or error
-        raise PhysnetError(f"{path} cannot be written: {reason}. Choose another path, or mend the folder") from error
+        raise PhysnetError(f"{path} cannot be written: {error.strerror or error}. Choose another path") from error
 
 
 def save(ds, path, *, overwrite: bool = False) -> Path:
@@ -249,7 +239,8 @@ def save(ds, path, *, overwrite: bool = False) -> Path:
     check_writable(path, overwrite)
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".physnet-{secrets.token_hex(6)}.tmp")
-    encoding = {name: {"zlib": True, "complevel": 4} for name, v in ds.variables.items() if v.dtype.kind in "iuf"}
+    numeric = [name for name, variable in ds.variables.items() if variable.dtype.kind in "iuf"]
+    encoding = {name: {"zlib": True, "complevel": 4, "fletcher32": True} for name in numeric}  # damage shows when read
     for name in encoding.keys() & ds.coords.keys():
         encoding[name]["_FillValue"] = None  # CF: coordinates have no missing values
     try:
@@ -279,9 +270,7 @@ def open(path):
         with xr.open_dataset(path, **options) as file:
             ds = file.load()
     except Exception as error:  # a damaged file makes HDF5 fail in every way it has
-        raise PhysnetError(
-            f"{path} is truncated or damaged ({error}). Copy it again, or run the study again"
-        ) from error
+        raise PhysnetError(f"{path} is truncated or damaged ({error}). Copy it again, or run it again") from error
     version = _schema_version(ds.attrs.get("Conventions", ""))
     if version is None:
         raise PhysnetError(f"{path} is no physnet result: its Conventions do not name physnet-1")
@@ -304,6 +293,6 @@ def _check_readable(path: Path) -> None:
     except OSError as error:
         raise PhysnetError(f"{path} cannot be read: {error.strerror or error}") from error
     if not start:
-        raise PhysnetError(f"{path} is empty (0 bytes). Copy it again, or run the study again")
+        raise PhysnetError(f"{path} is empty (0 bytes). Copy it again, or run it again")
     if start != b"\x89HDF\r\n\x1a\n" and start[:3] != b"CDF":
         raise PhysnetError(f"{path} is not a netCDF file (it begins with {start!r})")

@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from physnet.cost import Cost
 from physnet.nudging import Nudge
@@ -17,13 +17,15 @@ class Solution(eqx.Module):
 
     state: the steady state. steps: iterations spent. displacement: state minus reference, where the relaxer solved for
     it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the
-    relative residual, used where the exact one is not asked for; None if it keeps none.
+    relative residual, and settled whether it met its own tolerance: used where the exact certificate is not asked for;
+    None if it keeps none.
     """
 
     state: PyTree
     steps: Int[Array, " *sample"]
     displacement: PyTree | None = None
     residual: Float[Array, " *sample"] | None = None
+    settled: Bool[Array, " *sample"] | None = None
 
 
 class Relaxer(eqx.Module):

@@ -1,0 +1,91 @@
+"""What every two-terminal element is: a current law whose integral, the co-content, is its share of the energy."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from physnet.errors import PhysnetError
+from physnet.system import Parameter
+
+
+class Element(eqx.Module):
+    """One two-terminal element, or a group of m of one kind: each field is then an array (m,).
+
+    Voltage is that of the first terminal above the second, in V; current is positive from the first terminal, through
+    the element, to the second, in A. Methods act on arrays of voltages and broadcast over the fields.
+
+    A subclass states its current law and its integral; where its law is not a current, `law` says what it fixes.
+    """
+
+    # What a dataset calls the axis of these elements, and an error message the thing.
+    kind: ClassVar[str]
+    # current: i(v), a term of the energy. charge: q(v), no direct current. inequality: a bound on the voltage, with no
+    # term of its own. voltage: the voltage itself; the current is what the rest of the circuit makes it.
+    law: ClassVar[Literal["current", "charge", "inequality", "voltage"]] = "current"
+    # i(v) never falls: co-contents of such elements are convex and the operating point is unique.
+    monotone: ClassVar[bool] = True
+    # The Jacobian is symmetric. True of any two-terminal element; the energy rests on it.
+    reciprocal: ClassVar[bool] = True
+    # The co-content is at most quadratic in the voltage (see EnergySystem.midpoint_exact).
+    quadratic: ClassVar[bool] = False
+    # i(v) can grow so steeply (an exponential) that a cold start needs care; `knee` then says where.
+    steep: ClassVar[bool] = False
+    # Voltages, V, that the element can have.
+    voltage_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    @abstractmethod
+    def current(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
+        """i(v), A, the direct current from the first terminal to the second."""
+
+    @abstractmethod
+    def conductance_at(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
+        """di/dv, S, the differential conductance at an operating point."""
+
+    @abstractmethod
+    def cocontent(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Q(v) = integral of i(u) du from 0 to v, W: what the steady state makes smallest in total."""
+
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Name, units, range and trainability of each field, `get` taking the element itself."""
+
+    def knee(self, current: Float[Array, ""]) -> Float[Array, "..."]:
+        """The voltage, V, at which a steep element carries `current` (A); infinite for the others."""
+        return np.inf * self.current(0.0)
+
+    @property
+    def conducts(self) -> bool | Bool[Array, "..."]:
+        """Whether the element ties the potentials of its terminals together in a direct-current state."""
+        return True
+
+    def fault(self) -> str | None:
+        """What is wrong with the values of the fields and how to mend it; None if they are physical."""
+        return None
+
+    def __check_init__(self):
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+            return
+        fault = self.fault()
+        if fault is not None:
+            raise PhysnetError(f"{type(self).__name__}: {fault}")
+
+
+def first_not(condition, values) -> float | None:
+    """The first of `values` for which `condition` does not hold; None if it holds for all. NaN never holds."""
+    values = np.ravel(np.asarray(values, dtype=float))
+    wrong = ~condition(values)
+    return float(values[np.argmax(wrong)]) if wrong.any() else None
+
+
+def at_least_zero(values):
+    """True where a value is finite and not negative."""
+    return (values >= 0) & np.isfinite(values)
+
+
+def above_zero(values):
+    """True where a value is finite and positive."""
+    return (values > 0) & np.isfinite(values)

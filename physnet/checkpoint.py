@@ -1,0 +1,104 @@
+"""A training run as one dataset, and back: the history file is the checkpoint."""
+
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physnet import provenance, results
+from physnet.errors import PhysnetError
+from physnet.precision import dtype_of
+from physnet.system import map_parameters
+from physnet.variable import Variable
+
+_MAY_DIFFER = ("epochs",)
+
+
+def to_dataset(run):
+    """History by epoch, parameters, and the optimiser's state of a `physnet.training.TrainingRun`."""
+    system = run.system
+    variables = [(variable, run.history[variable.name]) for variable in run.variables]
+    variables += [(p.variable, p.get(system)) for p in system.parameters]
+    variables += [
+        (Variable(name, tuple(f"{name}_axis_{i}" for i in range(leaf.ndim)), "1", "state of the optimiser"), leaf)
+        for name, leaf in _optimiser_arrays(run.optimiser_state)
+    ]
+    epoch = Variable("epoch", ("epoch",), "1", "training epoch, counted from 1")
+    coords = [(epoch, np.arange(1, run.epochs + 1))]
+    coords += [(variable, np.array(labels)) for variable, labels in system.coordinates()]
+    if "gradient_cosine" in run.history:
+        names = [p.variable.name for p in system.parameters if p.trainable]
+        coords.append((Variable("parameter", ("parameter",), "1", "trainable parameter"), np.array(names)))
+    arrays = jax.tree.leaves(eqx.filter(system, eqx.is_inexact_array))
+    provided = provenance.collect(
+        run.config,
+        seed=run.attributes.get("seed"),
+        precision="double" if dtype_of(arrays) == np.float64 else "single",
+        device=jax.devices()[0].device_kind,
+    )
+    extra = {name: value for name, value in run.attributes.items() if name.startswith("physnet_")}
+    return results.to_dataset(
+        variables,
+        coords=coords,
+        title=run.attributes.get("title", f"{type(system).__name__} trained by Equilibrium Propagation"),
+        summary=run.attributes.get("summary", ""),
+        references=run.attributes.get("references", ""),
+        attrs=provided | extra | {"physnet_key": _key_text(run.key)},
+    )
+
+
+def restore(run, path):
+    """The run as it stands in the file at `path`. Raises PhysnetError if the file belongs to another run."""
+    if path is None:
+        raise PhysnetError("fit: resume=True needs out=FILE, the history file to go on from.")
+    ds = results.open(path)
+    _check_same_run(run, ds, path)
+    try:
+        system = map_parameters(lambda p, old: _like(ds, p.variable.name, old), run.system, only_trainable=False)
+        leaves, structure = jax.tree.flatten(run.optimiser_state)
+        arrays = iter(_optimiser_arrays(run.optimiser_state))
+        restored = [_like(ds, next(arrays)[0], leaf) if eqx.is_array(leaf) else leaf for leaf in leaves]
+        history = {variable.name: ds[variable.name].values for variable in run.variables}
+    except KeyError as missing:
+        raise PhysnetError(
+            f"{path}: no variable {missing.args[0]!r}, so this is no checkpoint of this run. Start anew."
+        ) from None
+    state = jax.tree.unflatten(structure, restored)
+    return type(run)(system, state, history, run.variables, run.config, run.key, run.attributes)
+
+
+def _check_same_run(run, ds, path):
+    stored = json.loads(ds.attrs.get("physnet_config", "{}"))
+    asked = json.loads(provenance.config_json(run.config))
+    different = [
+        f"{name}: {stored.get(name)!r} in the file, {asked.get(name)!r} now"
+        for name in sorted({*stored, *asked})
+        if name not in _MAY_DIFFER and stored.get(name) != asked.get(name)
+    ]
+    if ds.attrs.get("physnet_key") != _key_text(run.key):
+        different.append("the random key (seed)")
+    if different:
+        raise PhysnetError(
+            f"{path} holds another run ({'; '.join(different)}). Resume with the same options (only epochs may differ), "
+            "or write to another file."
+        )
+
+
+def _optimiser_arrays(state):
+    """(name, array) of every array of the optimiser's state, in tree order."""
+    leaves = [leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf)]
+    return [(f"optimiser_{i}", leaf) for i, leaf in enumerate(leaves)]
+
+
+def _like(ds, name, old):
+    values = ds[name].values
+    if values.shape != old.shape:
+        raise PhysnetError(f"checkpoint: {name} has shape {values.shape} in the file, {old.shape} in this run.")
+    return jnp.asarray(values, old.dtype)
+
+
+def _key_text(key) -> str:
+    data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return " ".join(str(int(part)) for part in np.ravel(data))

@@ -1,0 +1,172 @@
+"""Damped Newton steps on the coordinates that are free to move, kept inside the system's box by projection."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from physnet import precision
+from physnet.linearise import free_jacobian
+from physnet.problem import Problem, flatten
+from physnet.relaxers.base import SampleRelaxer, Solution
+from physnet.system import EnergySystem
+
+_SUFFICIENT = 1e-4  # Armijo: the share of the decrease promised by the slope that a step must deliver
+_HALVINGS = 60
+_FIRST_SHIFT, _LAST_SHIFT = 1e-6, 1e3
+_POLISHES = 2
+_DENSE_LIMIT = 5000
+
+
+class _Iterate(eqx.Module):
+    position: Float[Array, " coordinate"]
+    residual: Float[Array, ""]
+    shift: Float[Array, ""]
+    stalled: Bool[Array, ""]
+    steps: Int[Array, ""]
+
+
+class ProjectedNewton(SampleRelaxer):
+    """Newton's method for stiff energies, with or without a box: Shockley junctions, ideal diodes, double wells.
+
+    Each step solves H p = -dF/ds on the free coordinates, where H is the Hessian of F = E + beta C; coordinates that a
+    force pushes onto their bound go there instead. The step is projected on the box and halved until the energy falls
+    (an overflowing energy counts as too high: a junction tried at 50 V is a step too long, not an error). Where H is
+    not positive definite a multiple of its row sums is added. At the end full Newton steps take the state to rounding.
+    Systems without an energy, and without a box, descend on the norm of their relative residual instead.
+
+    tolerance: relative residual; 1e-10 in double and 1e-4 in single precision. max_steps: Newton steps per sample.
+    Bertsekas 1982, doi:10.1137/0320018.
+    """
+
+    tolerance: float | None = eqx.field(static=True, default=None)
+    max_steps: int = eqx.field(static=True, default=400)
+
+    def tolerance_for(self, dtype):
+        return precision.by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
+
+    def refuses(self, system, cost):
+        zeros = jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
+        state = jax.eval_shape(system.initial_state, zeros)
+        size = sum(leaf.size for leaf in jax.tree.leaves(state))
+        if size > _DENSE_LIMIT:
+            return (
+                f"the state has {size} coordinates and the dense Hessian is meant for at most {_DENSE_LIMIT}; use the "
+                f"system's own relaxer, {type(system.default_relaxer()).__name__}()."
+            )
+        if not isinstance(system, EnergySystem) and jax.eval_shape(system.bounds, zeros) is not None:
+            return "it has bounds but no energy, and steps inside a box are judged by the energy; give it an energy."
+        return None
+
+    def solve_sample(self, problem, initial):
+        position, unravel = ravel_pytree(initial)
+        dtype = position.dtype
+        bounds = problem.system.bounds(problem.inputs)
+        if bounds is None:
+            box = (jnp.full_like(position, -jnp.inf), jnp.full_like(position, jnp.inf))
+        else:
+            box = (flatten(bounds[0]).astype(dtype), flatten(bounds[1]).astype(dtype))
+        position = jnp.clip(position, *box)
+        tolerance = self.tolerance_for(dtype)
+
+        def relative_residual(position):
+            return problem.certificate(unravel(position))[0].astype(dtype)
+
+        def going(iterate):
+            return ~(iterate.residual <= tolerance) & ~iterate.stalled & (iterate.steps < self.max_steps)
+
+        def advance(iterate):
+            trial, accepted = _damped_step(problem, unravel, box, iterate.position, iterate.shift)
+            shift = jnp.where(
+                accepted,
+                jnp.where(iterate.shift > _FIRST_SHIFT, iterate.shift / 10, 0),
+                jnp.maximum(iterate.shift * 1000, _FIRST_SHIFT),
+            ).astype(dtype)
+            position = jnp.where(accepted, trial, iterate.position)
+            stalled = ~accepted & (shift > _LAST_SHIFT)
+            return _Iterate(position, relative_residual(position), shift, stalled, iterate.steps + 1)
+
+        start = _Iterate(
+            position, relative_residual(position), jnp.zeros((), dtype), jnp.zeros((), bool), jnp.zeros((), jnp.int32)
+        )
+        final = jax.lax.while_loop(going, advance, start)
+
+        def polish(_, carry):
+            position, residual = carry
+            step, _ = _newton_step(problem, unravel, box, position, jnp.zeros((), dtype))
+            trial = jnp.clip(position + step, *box)
+            better = relative_residual(trial) <= residual
+            position = jnp.where(better, trial, position)
+            return position, jnp.where(better, relative_residual(trial), residual)
+
+        position, residual = jax.lax.fori_loop(0, _POLISHES, polish, (final.position, final.residual))
+        return Solution(unravel(position), final.steps, residual=residual)
+
+
+def _newton_step(problem: Problem, unravel, box, position, shift) -> tuple[Array, Array]:
+    """(step, residual): Newton's on the free coordinates, scaled steepest descent on those that are pushed to a bound.
+
+    Pushed: the diagonally scaled force reaches the bound in one step (the set of primal-dual active set methods,
+    doi:10.1137/S1052623401383558), which contains every coordinate that is held there already.
+    """
+    state = unravel(position)
+    residual = flatten(problem.residual(state))
+    everything = jnp.ones_like(position, dtype=bool)
+    hessian = free_jacobian(problem, state, everything)
+    rows = jnp.sum(jnp.abs(hessian), axis=1)
+    rows = jnp.maximum(rows, jnp.finfo(position.dtype).eps * jnp.max(rows))
+    diagonal = jnp.diagonal(hessian)
+    descent = -residual / jnp.where(diagonal > 0, diagonal, rows)
+    free = ~(((position + descent <= box[0]) & (residual > 0)) | ((position + descent >= box[1]) & (residual < 0)))
+    matrix = jnp.where(free[:, None] & free[None, :], hessian, 0) + jnp.diag(jnp.where(free, shift * rows, 1.0))
+    newton = jnp.linalg.solve(matrix, jnp.where(free, -residual, 0))
+    return jnp.where(free, newton, descent), residual
+
+
+def _damped_step(problem: Problem, unravel, box, position, shift) -> tuple[Array, Bool[Array, ""]]:
+    """The longest of the halved, projected steps that descends, and whether there was one."""
+    step, residual = _newton_step(problem, unravel, box, position, shift)
+    state = unravel(position)
+    scale = flatten(problem.residual_scale(state))
+
+    if isinstance(problem.system, EnergySystem):
+        energy = problem.energy(state)
+        # Below this an energy difference is rounding; the slope along the step then tells a descent from an ascent.
+        rounding = 8 * jnp.finfo(position.dtype).eps * (jnp.abs(energy) + jnp.sum(jnp.abs(position) * scale))
+
+        def descends(trial, length):
+            move = trial - position
+            slope = jnp.vdot(residual, move)
+            reached = problem.energy(unravel(trial))
+            final_slope = jnp.vdot(flatten(problem.residual(unravel(trial))), move)
+            falls = reached <= energy + _SUFFICIENT * slope
+            settles = (reached <= energy + rounding) & (final_slope <= 0.5 * jnp.abs(slope))
+            return jnp.isfinite(reached) & (slope < 0) & (falls | settles)
+
+    else:
+
+        def merit(position):
+            return jnp.linalg.norm(flatten(problem.residual(unravel(position))) / jnp.maximum(scale, _tiny(scale)))
+
+        before = merit(position)
+
+        def descends(trial, length):
+            return merit(trial) <= before * (1 - _SUFFICIENT * length)
+
+    def going(search):
+        _, accepted, halvings = search
+        return ~accepted & (halvings < _HALVINGS)
+
+    def halve(search):
+        _, _, halvings = search
+        length = jnp.exp2(-halvings.astype(position.dtype))
+        trial = jnp.clip(position + length * step, *box)
+        return trial, descends(trial, length), halvings + 1
+
+    trial, accepted, _ = jax.lax.while_loop(going, halve, (position, jnp.zeros((), bool), jnp.zeros((), jnp.int32)))
+    return trial, accepted
+
+
+def _tiny(array: PyTree) -> float:
+    return jnp.finfo(array.dtype).tiny

@@ -13,11 +13,14 @@ from physnet.precision import dtype_of
 from physnet.system import map_parameters
 from physnet.variable import Variable
 
-_MAY_DIFFER = ("epochs",)
+_MAY_DIFFER = ("epochs", "data")  # where the data lie is not what they are
 
 
-def to_dataset(run):
-    """History by epoch, parameters, and the optimiser's state of a `physnet.training.TrainingRun`."""
+def to_dataset(run, extra=(), coords=()):
+    """History by epoch, parameters, and the optimiser's state of a `physnet.training.TrainingRun`.
+
+    extra, coords: further (Variable, array) pairs for the same dataset.
+    """
     system = run.system
     variables = [(variable, run.history[variable.name]) for variable in run.variables]
     variables += [(p.variable, p.get(system)) for p in system.parameters]
@@ -25,8 +28,9 @@ def to_dataset(run):
         (Variable(name, tuple(f"{name}_axis_{i}" for i in range(leaf.ndim)), "1", "state of the optimiser"), leaf)
         for name, leaf in _optimiser_arrays(run.optimiser_state)
     ]
+    variables += list(extra)
     epoch = Variable("epoch", ("epoch",), "1", "training epoch, counted from 1")
-    coords = [(epoch, np.arange(1, run.epochs + 1))]
+    coords = [(epoch, np.arange(1, run.epochs + 1)), *coords]
     coords += [(variable, np.array(labels)) for variable, labels in system.coordinates()]
     if "gradient_cosine" in run.history:
         names = [p.variable.name for p in system.parameters if p.trainable]

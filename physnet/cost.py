@@ -22,6 +22,10 @@ class Cost(eqx.Module):
         """c where C = c |outputs - target|^2 / 2 exactly, so that a nudge is a conductance; None for other costs."""
         return None
 
+    def units(self, output_units: str) -> str:
+        """Unit of the cost for outputs of this unit; 1 unless the cost says otherwise."""
+        return "1"
+
     def check(self, targets: np.ndarray) -> None:
         """Raises PhysnetError for targets that this cost cannot take."""
 
@@ -34,6 +38,9 @@ class SquaredError(Cost):
 
     def curvature(self):
         return 1.0
+
+    def units(self, output_units):
+        return "1" if output_units == "1" else " ".join(f"{factor}2" for factor in output_units.split())
 
 
 class CrossEntropy(Cost):

@@ -16,6 +16,7 @@ from physnet.problem import flatten
 from physnet.relax import Equilibrium, check_relaxer, raise_unless_converged, settle
 from physnet.relaxers.base import Relaxer
 from physnet.system import EnergySystem, System, check_inputs, trainable_mask
+from physnet.variable import quotient_units
 
 
 class EPGradient(eqx.Module):
@@ -23,7 +24,8 @@ class EPGradient(eqx.Module):
 
     gradient: shaped like the system, with arrays at the trainable parameters and None elsewhere; the mean over samples.
     cost: mean cost of the free phase. free: the free equilibria (sample, ...). nudged: the nudged ones
-    (phase, sample, ...), None for a gradient without nudging. converged: per sample, in every phase.
+    (phase, sample, ...), None for a gradient without nudging. converged: per sample, in every phase. cost_units: of
+    the cost; those of a gradient are cost_units over the parameter's.
     """
 
     gradient: System
@@ -31,6 +33,13 @@ class EPGradient(eqx.Module):
     free: Equilibrium
     nudged: Equilibrium | None
     converged: Bool[Array, " sample"]
+    cost_units: str = eqx.field(static=True, default="1")
+
+    def to_dataset(self, **attributes):
+        """A `physnet-1` dataset: one `gradient_<name>` for each trainable parameter, cost, residual, converged."""
+        from physnet.datasets import gradient_dataset
+
+        return gradient_dataset(self, **attributes)
 
 
 def phase_gradient(
@@ -145,12 +154,26 @@ def _prepare(system, inputs, targets, cost, relaxer, throw, where):
 def check_beta(nudging: Nudging, scale, where: str, units: str = "S") -> None:
     """Raises PhysnetError if the most negative beta would unbind the outputs. scale: as from `nudging_scales`."""
     smallest = float(np.min(np.asarray(scale)))
+    if np.isnan(smallest):
+        raise PhysnetError(
+            f"{where}: the nudging scale is NaN: the free state has no finite linear response (a singular Jacobian), "
+            "so beta has no unit and its sign no limit. Look for parts of the system that nothing holds in place."
+        )
     size = nudging.most_negative * nudging.beta * (smallest if nudging.relative else 1.0)
     if size > 0 and not size < smallest:
         raise PhysnetError(
             f"{where}: beta = -{size:.4g} {units} is too negative: at -{smallest:.4g} {units} (the smallest eigenvalue "
             "of the outputs' Thevenin conductance) the nudged energy has no minimum. Use a smaller beta, "
             f"{type(nudging).__name__}(beta=0.1, relative=True), or OneSided."
+        )
+
+
+def require_energy(system: System, where: str) -> None:
+    """Raises PhysnetError for a system whose energies cannot be compared because it has none."""
+    if not isinstance(system, EnergySystem):
+        raise PhysnetError(
+            f"{where}: {type(system).__name__} has no energy, so a difference of energies is not its gradient. "
+            "Use implicit_gradient, which needs only the residual."
         )
 
 
@@ -175,26 +198,30 @@ def ep_gradient(
     Raises PhysnetError for shapes that do not fit, a relaxer that refuses, a beta too negative, or a system without
     an energy; ConvergenceError for phases that did not settle.
     """
-    if not isinstance(system, EnergySystem):
-        raise PhysnetError(
-            f"ep_gradient: {type(system).__name__} has no energy, so the difference of energies is not its gradient. "
-            "Use implicit_gradient, which needs only the residual."
-        )
+    require_energy(system, "ep_gradient")
     inputs, targets, relaxer, free = _prepare(system, inputs, targets, cost, relaxer, throw, "ep_gradient")
     scale = None
     if nudging.relative or nudging.most_negative:
         scale = nudging_scales(system, free, inputs)
-        check_beta(nudging, scale, "ep_gradient", _beta_units(system))
-    result = _phase_gradient(system, inputs, targets, cost, nudging, relaxer, scale=scale, free=free)
+        check_beta(nudging, scale, "ep_gradient", beta_units(system, cost))
+    beta = nudging.beta * (scale if nudging.relative else jnp.ones(inputs.shape[:1], inputs.dtype))
+    unit = replace(nudging, beta=1.0, relative=True)  # the size of beta travels as an array: one program for all
+    result = _phase_gradient(system, inputs, targets, cost, unit, relaxer, scale=beta, free=free)
     if throw:
         raise_unless_converged(result.nudged, system, relaxer, "ep_gradient, nudged phases")
+    return _complete(result, system, inputs, cost)
+
+
+def _complete(result: EPGradient, system: System, inputs: Array, cost: Cost) -> EPGradient:
+    """The result with what its dataset needs."""
     free = replace(result.free, inputs=inputs, system=system)
-    return replace(result, free=free)
+    return replace(result, free=free, cost_units=cost.units(system.output_variable.units))
 
 
-def _beta_units(system: System) -> str:
-    """Unit of an absolute beta under a squared error."""
-    return "S" if system.energy_units == "W" else f"{system.energy_units} ({system.output_variable.units})-2"
+def beta_units(system: System, cost: Cost) -> str:
+    """Unit of an absolute beta, energy over cost: S for a co-content in watt and a cost in square volts."""
+    units = quotient_units(system.energy_units, cost.units(system.output_variable.units))
+    return "S" if units == "W V-2" else units
 
 
 def implicit_gradient(
@@ -207,7 +234,7 @@ def implicit_gradient(
     """
     inputs, targets, relaxer, free = _prepare(system, inputs, targets, cost, relaxer, throw, "implicit_gradient")
     result = _implicit(system, inputs, targets, cost, free)
-    return replace(result, free=replace(result.free, inputs=inputs, system=system))
+    return _complete(result, system, inputs, cost)
 
 
 def implicit_from_states(system: System, inputs: Array, targets: Array, cost: Cost, free: Equilibrium) -> EPGradient:

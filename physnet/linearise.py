@@ -50,6 +50,9 @@ def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array
     vector, unravel = ravel_pytree(state)
     readout = jax.jacrev(lambda s: system.outputs(unravel(s), inputs))(vector)
     readout = readout * problem.free_coordinates(state)[None, :]
+    for mode in system.neutral_modes(state):  # a nudge that is fit for the system does not push along them
+        u = flatten(mode)
+        readout = readout - jnp.outer(readout @ u, u) / jnp.vdot(u, u)
     return readout @ jnp.linalg.solve(free_jacobian(problem, state), readout.T)
 
 

@@ -150,8 +150,8 @@ def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Re
     tolerance = relaxer.tolerance_for(np.asarray(equilibrium.outputs).dtype)
     raise ConvergenceError(
         f"{where}: {(~flat).sum()} of {flat.size} steady states of {type(system).__name__} not reached by "
-        f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst}: relative residual {residual[worst]:.3g} > "
-        f"{tolerance:.3g}, largest residual {np.asarray(equilibrium.imbalance).reshape(-1)[worst]:.3g} "
+        f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst % converged.shape[-1]}: relative "
+        f"residual {residual[worst]:.3g} > {tolerance:.3g}, largest residual {np.asarray(equilibrium.imbalance).reshape(-1)[worst]:.3g} "
         f"{system.residual_units}, after {int(np.asarray(equilibrium.steps).reshape(-1)[worst])} steps). "
         "Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
     )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physnet import precision  # noqa: F401  (double precision on, before any array is made)
+from physnet import precision
 from physnet.errors import PhysnetError
 from physnet.variable import Variable
 
@@ -109,7 +109,10 @@ class System(eqx.Module):
     def residual_scale(self, state: PyTree, inputs: Array) -> PyTree:
         """The size of the terms that cancel in `residual`, shaped like the state; ones where it has no better measure.
 
-        The relative residual is the largest |residual| / residual_scale.
+        The relative residual is the largest |residual| / residual_scale. Count terms as they are computed: the two
+        halves Is exp(v/nVt) and Is of a junction's current, and, for a conductance g between v_i and v_j, besides
+        |g (v_i - v_j)| a small share of g (|v_i| + |v_j|) (1e-5 in double, 1e-2 in single precision), since
+        v_i - v_j is only known to the rounding of v_i. Otherwise a node that carries leakage alone never certifies.
         """
         return jax.tree.map(jnp.ones_like, state)
 
@@ -122,10 +125,12 @@ class System(eqx.Module):
 
         One over the largest eigenvalue of P H^-1 P^T, H the Jacobian of the residual on the free coordinates and P
         the derivative of the outputs: for a circuit, the smallest eigenvalue of its output Thevenin conductance.
+        1 where the outputs cannot move, and any beta will do.
         """
         from physnet.linearise import output_response
 
-        return 1.0 / jnp.max(jnp.linalg.eigvalsh(output_response(self, state, inputs)))
+        softest = jnp.max(jnp.linalg.eigvalsh(output_response(self, state, inputs)))
+        return jnp.where(softest == 0, 1, 1 / jnp.where(softest == 0, 1, softest))
 
 
 class EnergySystem(System):
@@ -148,6 +153,12 @@ class EnergySystem(System):
 
     def vector_field(self, state: PyTree, inputs: Array) -> PyTree:
         return self.mobility(jax.tree.map(jnp.negative, self.residual(state, inputs)))
+
+
+def is_boxed(system: System) -> bool:
+    """Whether the state of the system is confined to a box."""
+    dtype = precision.dtype_of(eqx.filter(system, eqx.is_inexact_array))
+    return jax.eval_shape(system.bounds, jax.ShapeDtypeStruct(system.input_shape, dtype)) is not None
 
 
 def trainable_mask(system: System) -> PyTree:

@@ -58,9 +58,12 @@ class TrainingRun:
         """Epochs trained so far."""
         return len(self.history["train_cost"])
 
-    def to_dataset(self):
-        """The history by epoch, the parameters and the optimiser's state: the file that `fit` resumes from."""
-        return checkpoint.to_dataset(self)
+    def to_dataset(self, extra=(), coords=()):
+        """The history by epoch, the parameters and the optimiser's state: the file that `fit` resumes from.
+
+        extra, coords: (Variable, array) pairs that belong into the same file, such as figures' data.
+        """
+        return checkpoint.to_dataset(self, extra, coords)
 
 
 class _Tally(eqx.Module):

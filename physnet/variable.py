@@ -19,3 +19,19 @@ class Variable:
     units: str = "1"
     long_name: str = ""
     bounds: tuple[float, float] | None = None
+
+
+def quotient_units(numerator: str, denominator: str) -> str:
+    """Units of one quantity over another in UDUNITS spelling: ("V2", "S") is "V2 S-1"."""
+    if denominator == "1":
+        return numerator
+    if numerator == denominator:
+        return "1"
+    inverse = " ".join(_inverse(factor) for factor in denominator.split())
+    return inverse if numerator == "1" else f"{numerator} {inverse}"
+
+
+def _inverse(factor: str) -> str:
+    symbol = factor.rstrip("-0123456789")
+    power = -int(factor[len(symbol) :] or 1)
+    return symbol if power == 1 else f"{symbol}{power}"

@@ -32,8 +32,6 @@ class Element(eqx.Module):
     reciprocal: ClassVar[bool] = True
     # The co-content is at most quadratic in the voltage (see EnergySystem.midpoint_exact).
     quadratic: ClassVar[bool] = False
-    # i(v) can grow so steeply (an exponential) that a cold start needs care; `knee` then says where.
-    steep: ClassVar[bool] = False
     # Voltages, V, that the element can have.
     voltage_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
@@ -42,7 +40,7 @@ class Element(eqx.Module):
         """i(v), A, the direct current from the first terminal to the second."""
 
     @abstractmethod
-    def conductance_at(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
+    def differential_conductance(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
         """di/dv, S, the differential conductance at an operating point."""
 
     @abstractmethod
@@ -53,9 +51,12 @@ class Element(eqx.Module):
     def parameters(self) -> tuple[Parameter, ...]:
         """Name, units, range and trainability of each field, `get` taking the element itself."""
 
-    def knee(self, current: Float[Array, ""]) -> Float[Array, "..."]:
-        """The voltage, V, at which a steep element carries `current` (A); infinite for the others."""
-        return np.inf * self.current(0.0)
+    def knee(self, current: Float[Array, ""]) -> Float[Array, "..."] | None:
+        """The voltage, V, at which an exponential element carries `current` (A, positive); None for gentler laws.
+
+        Cold starts continue the law linearly beyond it, where the exponential could overflow.
+        """
+        return None
 
     @property
     def conducts(self) -> bool | Bool[Array, "..."]:

@@ -10,7 +10,7 @@ from physnet import precision
 from physnet.linearise import free_jacobian
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import SampleRelaxer, Solution
-from physnet.system import EnergySystem
+from physnet.system import EnergySystem, is_boxed
 
 _SUFFICIENT = 1e-4  # Armijo: the share of the decrease promised by the slope that a step must deliver
 _HALVINGS = 60
@@ -55,7 +55,7 @@ class ProjectedNewton(SampleRelaxer):
                 f"the state has {size} coordinates and the dense Hessian is meant for at most {_DENSE_LIMIT}; use the "
                 f"system's own relaxer, {type(system.default_relaxer()).__name__}()."
             )
-        if not isinstance(system, EnergySystem) and jax.eval_shape(system.bounds, zeros) is not None:
+        if is_boxed(system) and not isinstance(system, EnergySystem):
             return "it has bounds but no energy, and steps inside a box are judged by the energy; give it an energy."
         return None
 
@@ -132,16 +132,20 @@ def _damped_step(problem: Problem, unravel, box, position, shift) -> tuple[Array
 
     if isinstance(problem.system, EnergySystem):
         energy = problem.energy(state)
-        # Below this an energy difference is rounding; the slope along the step then tells a descent from an ascent.
+        # Below this an energy difference is rounding; the slope along the step then tells a descent from an ascent,
+        # and, where the slope is rounding too, the certificate does.
+        relative_residual = problem.certificate(state)[0]
         rounding = 8 * jnp.finfo(position.dtype).eps * (jnp.abs(energy) + jnp.sum(jnp.abs(position) * scale))
 
         def descends(trial, length):
             move = trial - position
             slope = jnp.vdot(residual, move)
             reached = problem.energy(unravel(trial))
+            certificate = problem.certificate(unravel(trial))[0]
             final_slope = jnp.vdot(flatten(problem.residual(unravel(trial))), move)
             falls = reached <= energy + _SUFFICIENT * slope
-            settles = (reached <= energy + rounding) & (final_slope <= 0.5 * jnp.abs(slope))
+            settles = (final_slope <= 0.5 * jnp.abs(slope)) | (certificate <= 0.5 * relative_residual)
+            settles = settles & (reached <= energy + rounding)
             return jnp.isfinite(reached) & (slope < 0) & (falls | settles)
 
     else:

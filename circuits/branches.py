@@ -1,0 +1,86 @@
+"""Voltage, current and power of every element at a steady state, those that no current law gives included."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from physnet.variable import Variable
+
+
+def branch_voltages(system, state: Float[Array, " free"], inputs: Float[Array, " input"]) -> Float[Array, " branch"]:
+    """Voltage, V, of every element, first terminal above second, in the order of `system.branch_names`."""
+    potentials = system.potentials(state, inputs)
+    return jnp.concatenate([group.voltage(potentials) for group in system.groups()])
+
+
+def branch_currents(system, state: Float[Array, " free"], inputs: Float[Array, " input"]) -> Float[Array, " branch"]:
+    """Current, A, of every element at a steady state, from first terminal to second, as `system.branch_names`.
+
+    Elements with a current law follow it. An ideal diode at its limit carries what Kirchhoff's law asks at its free
+    node (shared equally where several hold one node), a voltage source what it asks at its own. A voltage source that
+    closes a loop of others is given no current: how they share one is not determined. Capacitors carry none.
+    """
+    driven = system.driven(inputs)
+    potentials = system.potentials(state, inputs)
+    currents = {id(group): group.current(potentials) for group in (*driven.conductors, *driven.capacitors)}
+    imbalance = system.residual(state, inputs)
+    for group, shares in zip(driven.ideal_diodes, _ideal_diode_shares(driven, potentials, imbalance)):
+        currents[id(group)] = shares
+    leaving = jnp.zeros_like(potentials)
+    for group in (*driven.conductors, *driven.ideal_diodes):
+        current = currents[id(group)]
+        leaving = leaving.at[group.first].add(current).at[group.second].add(-current)
+    for group in driven.voltage_sources:
+        # Potentials are group + offsets @ voltages; by conservation of energy the transpose gives the currents.
+        currents[id(group)] = -(system.offsets.T @ leaving)
+    return jnp.concatenate([currents[id(group)] for group in driven.groups()])
+
+
+def _ideal_diode_shares(driven, potentials, imbalance):
+    """Current of each ideal diode, group by group: the imbalance of its node, where it stands against the diode."""
+    net = jnp.append(imbalance, 0)
+    rounding = 64 * jnp.finfo(net.dtype).eps
+    active, count = [], jnp.zeros_like(net)
+    for group in driven.ideal_diodes:
+        size = jnp.abs(potentials[group.first]) + jnp.abs(potentials[group.second])
+        at_limit = group.voltage(potentials) >= -rounding * size
+        holding = at_limit & ((net[group.out_of] < 0) | (net[group.into] > 0))
+        active.append(holding)
+        count = count.at[group.out_of].add(holding).at[group.into].add(holding)
+    for group, holding in zip(driven.ideal_diodes, active):
+        need = jnp.abs(net[group.out_of]) + jnp.abs(net[group.into])  # one of the two is a fixed potential: zero
+        share = jnp.maximum(jnp.minimum(count[group.out_of], count[group.into]), 1)
+        yield jnp.where(holding, need / share, 0)
+
+
+def branch_dataset(equilibrium, *, title: str = "Branch voltages, currents and powers of a circuit", **attributes):
+    """A `physnet-1` dataset of every element at an equilibrium of a circuit: by name, with kind, certificate included.
+
+    Power is absorbed power, voltage times current: positive in a resistor, negative in a source that delivers. It sums
+    to zero over the branches (Tellegen). attributes: further global attributes.
+    """
+    from physnet import results
+
+    system, state, inputs = equilibrium.system, equilibrium.state, equilibrium.inputs
+    sample = ("sample",) if state.ndim == 2 else ()
+    dims = (*sample, "branch")
+    functions = (branch_voltages, branch_currents)
+    if sample:
+        functions = [jax.vmap(f, in_axes=(None, 0, 0)) for f in functions]
+    v, i = (f(system, state, inputs) for f in functions)
+    kinds = [group.element.kind for group in system.groups() for _ in group.names]
+    return results.to_dataset(
+        [
+            (Variable("branch_voltage", dims, "V", "voltage of each element, first terminal above second"), v),
+            (Variable("branch_current", dims, "A", "current of each element, first terminal to second"), i),
+            (Variable("branch_power", dims, "W", "power absorbed by each element"), v * i),
+            (Variable("residual", sample, "1", "relative residual of Kirchhoff's current law"), equilibrium.residual),
+            (Variable("converged", sample, "1", "whether the steady state was reached"), equilibrium.converged),
+        ],
+        coords=[
+            (Variable("branch", ("branch",), "1", "element"), system.branch_names),
+            (Variable("kind", ("branch",), "1", "kind of element"), kinds),
+        ],
+        title=title,
+        attrs=attributes,
+    )

@@ -1,0 +1,43 @@
+"""The ideal current source: a current that no voltage changes."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from circuits.elements.base import Element, first_not
+from physnet.system import Parameter
+from physnet.variable import Variable
+
+
+class CurrentSource(Element):
+    """Drives `current_value` through itself from the first terminal to the second: i = I, Q = I v.
+
+    It takes the current out of the node of its first terminal and feeds it into that of its second.
+    current_value: I, A. Raises PhysnetError unless finite.
+    """
+
+    current_value: Float[Array, "*element"] | float
+
+    kind = "current_source"
+    quadratic = True
+
+    def current(self, voltage):
+        return self.current_value + jnp.zeros_like(voltage)
+
+    def differential_conductance(self, voltage):
+        return jnp.zeros_like(self.current_value * voltage)
+
+    def cocontent(self, voltage):
+        return self.current_value * voltage
+
+    def parameters(self):
+        variable = Variable("source_current", (), "A", "current of each current source")
+        return (Parameter(variable, lambda element: element.current_value, trainable=False),)
+
+    @property
+    def conducts(self):
+        return False
+
+    def fault(self):
+        wrong = first_not(np.isfinite, self.current_value)
+        return None if wrong is None else f"current {wrong:.6g} A; it must be finite."

@@ -1,5 +1,6 @@
 """Voltage, current and power of every element at a steady state, those that no current law gives included."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,12 +8,14 @@ from jaxtyping import Array, Float
 from physnet.variable import Variable
 
 
+@eqx.filter_jit
 def branch_voltages(system, state: Float[Array, " free"], inputs: Float[Array, " input"]) -> Float[Array, " branch"]:
     """Voltage, V, of every element, first terminal above second, in the order of `system.branch_names`."""
     potentials = system.potentials(state, inputs)
     return jnp.concatenate([group.voltage(potentials) for group in system.groups()])
 
 
+@eqx.filter_jit
 def branch_currents(system, state: Float[Array, " free"], inputs: Float[Array, " input"]) -> Float[Array, " branch"]:
     """Current, A, of every element at a steady state, from first terminal to second, as `system.branch_names`.
 

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int
 from circuits import branches
 from circuits.elements import CurrentSource, VoltageSource
 from circuits.group import Group, gather, group_branches
-from circuits.limiting import descend, limited
+from circuits.limiting import has_knee
+from circuits.operating_point import OperatingPoint
 from circuits.topology import Branch, Topology
 from physnet.errors import PhysnetError
 from physnet.relaxers.projected_newton import ProjectedNewton
@@ -171,16 +172,8 @@ class CircuitSystem(EnergySystem):
         return potentials
 
     def initial_state(self, inputs, key=None):
-        """All free nodes at 0 V; with exponential elements, nearly the steady state of a circuit that limits them.
-
-        Their current laws are continued linearly beyond the current that the sources could drive, so nothing overflows
-        (see circuits.limiting).
-        """
-        state = jnp.zeros(len(self.labels.free), self.offsets.dtype)
-        driven = self.driven(inputs)
-        potentials = driven._potentials(state)
-        gentle = limited(driven, jnp.max(potentials) - jnp.min(potentials))
-        return state if gentle is None else descend(gentle, inputs, state)
+        """Every free node at 0 V: the circuit before it is switched on, its grounded capacitors discharged."""
+        return jnp.zeros(len(self.labels.free), self.offsets.dtype)
 
     def energy(self, state, inputs):
         driven = self.driven(inputs)
@@ -223,7 +216,7 @@ class CircuitSystem(EnergySystem):
         if not self.ideal_diodes:
             return None
         driven = self.driven(inputs)
-        state = jnp.zeros(len(self.labels.free), self.offsets.dtype)
+        state = self.initial_state(inputs)
         potentials = driven._potentials(state)
         lowest = jnp.append(jnp.full_like(state, -jnp.inf), -jnp.inf)
         highest = -lowest
@@ -265,7 +258,7 @@ class CircuitSystem(EnergySystem):
         return potentials[self.plus] - potentials[self.minus]
 
     def default_relaxer(self):
-        return ProjectedNewton()
+        return OperatingPoint() if any(has_knee(group.element) for group in self.conductors) else ProjectedNewton()
 
     @property
     def branch_names(self) -> tuple[str, ...]:

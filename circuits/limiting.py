@@ -35,48 +35,28 @@ class Limited(Element):
         return ()
 
 
-def limited(system, span: Float[Array, ""]):
-    """The circuit with its exponential elements limited to the current that its sources can drive; None without any.
+def has_knee(element: Element) -> bool:
+    """Whether an element is exponential, so that a cold start could overflow."""
+    return jax.eval_shape(element.knee, 1.0) is not None
 
-    span: the largest difference, V, between fixed potentials. Every element but the exponential ones is thought to
-    carry its current at that voltage; no more can reach a diode, so the limit leaves the steady state where it is.
+
+def limited(system, inputs: Float[Array, " input"]):
+    """The circuit at these inputs with its exponential elements limited to the current that its sources can drive.
+
+    Every other element is thought to carry its current at the largest voltage between fixed potentials. No more than
+    their sum can reach a diode, so that the limit leaves the steady state where it is.
     """
-    gentle = [group for group in system.conductors if group.element.knee(jnp.ones_like(span)) is None]
-    if len(gentle) == len(system.conductors):
-        return None
-    total = sum((jnp.sum(jnp.abs(group.element.current(span))) for group in gentle), jnp.zeros_like(span))
+    driven = system.driven(inputs)
+    potentials = driven.potentials(driven.initial_state(inputs), inputs)
+    span = jnp.max(potentials) - jnp.min(potentials)
+    total = jnp.zeros_like(span)
+    for group in driven.conductors:
+        if not has_knee(group.element):
+            total += jnp.sum(jnp.abs(group.element.current(span)))
 
     def limit(group):
-        knee = group.element.knee(total)
-        return group if knee is None else replace(group, element=Limited(group.element, knee))
+        if not has_knee(group.element):
+            return group
+        return replace(group, element=Limited(group.element, group.element.knee(total)))
 
-    return replace(system, conductors=tuple(map(limit, system.conductors)))
-
-
-def descend(system, inputs, state: Float[Array, " free"], max_steps: int = 60) -> Float[Array, " free"]:
-    """Newton steps down the co-content, each halved until it falls, to where little is left to gain.
-
-    A step without a descent halves the next one instead of searching along the line: one short loop, quick to compile.
-    """
-
-    def going(carry):
-        _, energy, gain, _, steps = carry
-        return ~(gain <= 1e-6 * jnp.abs(energy)) & (steps < max_steps)
-
-    def advance(carry):
-        state, energy, _, length, steps = carry
-        force = system.residual(state, inputs)
-        hessian = jax.jacfwd(system.residual)(state, inputs)
-        # Junctions that block may leave a node with no conductance at all.
-        ballast = jnp.finfo(state.dtype).eps * jnp.max(jnp.abs(hessian))
-        step = jnp.linalg.solve(hessian + ballast * jnp.eye(state.shape[0], dtype=state.dtype), -force)
-        trial = state + length * step
-        reached = system.energy(trial, inputs)
-        falls = reached < energy
-        state, energy = jnp.where(falls, trial, state), jnp.where(falls, reached, energy)
-        length = jnp.where(falls, jnp.minimum(2 * length, 1), length / 2)
-        return state, energy, jnp.abs(jnp.vdot(force, step)), length, steps + 1
-
-    one = jnp.ones((), state.dtype)
-    start = (state, system.energy(state, inputs), jnp.inf * one, one, jnp.zeros((), jnp.int32))
-    return jax.lax.while_loop(going, advance, start)[0]
+    return replace(driven, conductors=tuple(map(limit, driven.conductors)))

@@ -34,6 +34,10 @@ class Node(eqx.Module):
         imbalance: inflow - conductance * voltage at the operating point, A.
         """
 
+    @abstractmethod
+    def project(self, voltage: Array) -> Float[Array, "*sample n"]:
+        """The nearest voltage, V, that the diodes allow."""
+
 
 class FreeNode(Node):
     """No diode: v = I / g, and 0 V where nothing is connected."""
@@ -46,6 +50,9 @@ class FreeNode(Node):
 
     def displaced(self, voltage, imbalance):
         return self
+
+    def project(self, voltage):
+        return voltage
 
 
 class IdealDiodeNode(Node):
@@ -62,7 +69,7 @@ class IdealDiodeNode(Node):
         if self.held is not None:
             inflow = inflow + self.held
         voltage = inflow / jnp.where(conductance > 0, conductance, jnp.inf)
-        return jnp.clip(voltage, self.lowest, self.highest)
+        return self.project(voltage)
 
     def imbalance(self, inflow, conductance, voltage):
         return conductance * (self.settle(inflow, conductance) - voltage)
@@ -71,6 +78,9 @@ class IdealDiodeNode(Node):
         against = ((voltage <= self.lowest) & (imbalance < 0)) | ((voltage >= self.highest) & (imbalance > 0))
         held = jnp.where(against, imbalance, 0)
         return IdealDiodeNode(self.lowest - voltage, self.highest - voltage, held)
+
+    def project(self, voltage):
+        return jnp.clip(voltage, self.lowest, self.highest)
 
 
 class ShockleyNode(Node):
@@ -100,3 +110,6 @@ class ShockleyNode(Node):
     def displaced(self, voltage, imbalance):
         log_saturation = self.log_saturation + self.orientation * voltage / self.thermal_voltage
         return ShockleyNode(self.orientation, log_saturation, self.thermal_voltage)
+
+    def project(self, voltage):
+        return voltage

@@ -105,7 +105,7 @@ class GradientReport:
             (Variable("beta", ("beta",), "1", "nudging strength over the nudging scale"), self.beta),
         ]
         title = f"Gradient check of {type(self.system).__name__}"
-        return build(self.system, variables, coords=coords, title=title, dtype=self.error.dtype, **attributes)
+        return build(self.system, variables, coords=coords, default_title=title, dtype=self.error.dtype, **attributes)
 
 
 def check_gradient(

@@ -29,7 +29,7 @@ def to_dataset(result, **attributes):
     return result.to_dataset(**attributes)
 
 
-def build(system: System, variables, *, coords=(), title: str, dtype, **attributes):
+def build(system: System, variables, *, coords=(), default_title: str, dtype, **attributes):
     """A dataset with provenance, of (Variable, array) pairs, and of the system's coordinates that fit their dims."""
     variables = list(variables)
     dims = {dim for variable, _ in variables for dim in variable.dims}
@@ -42,7 +42,7 @@ def build(system: System, variables, *, coords=(), title: str, dtype, **attribut
         precision="single" if np.dtype(dtype) == np.float32 else "double",
         device=jax.devices()[0].device_kind,
     )
-    title = attributes.pop("title", None) or title
+    title = attributes.pop("title", None) or default_title
     return results.to_dataset(variables, coords=coords, title=title, attrs=provided | attributes, **known)
 
 
@@ -88,7 +88,7 @@ def equilibrium_dataset(equilibrium, **attributes):
         *_parameters(system),
     ]
     title = f"Steady states of {type(system).__name__}"
-    return build(system, variables, title=title, dtype=equilibrium.outputs.dtype, **attributes)
+    return build(system, variables, default_title=title, dtype=equilibrium.outputs.dtype, **attributes)
 
 
 def trajectory_dataset(trajectory, **attributes):
@@ -107,7 +107,7 @@ def trajectory_dataset(trajectory, **attributes):
     ]
     time = (Variable("time", ("time",), "s", "time since the inputs were switched on"), np.asarray(trajectory.times))
     title = f"Relaxation of {type(system).__name__} in time"
-    return build(system, variables, coords=[time], title=title, dtype=trajectory.outputs.dtype, **attributes)
+    return build(system, variables, coords=[time], default_title=title, dtype=trajectory.outputs.dtype, **attributes)
 
 
 def gradient_dataset(gradient, **attributes):
@@ -137,7 +137,7 @@ def gradient_dataset(gradient, **attributes):
     nudge = (Variable("nudge", ("nudge",), "1", "phase: free, or which of the nudged ones"), np.array(labels))
     method = "implicit differentiation" if gradient.nudged is None else "Equilibrium Propagation"
     title = f"Gradient of {type(system).__name__} by {method}"
-    return build(system, variables, coords=[nudge], title=title, dtype=gradient.cost.dtype, **attributes)
+    return build(system, variables, coords=[nudge], default_title=title, dtype=gradient.cost.dtype, **attributes)
 
 
 def _system_of(equilibrium, where: str) -> System:

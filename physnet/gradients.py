@@ -13,7 +13,7 @@ from physnet.errors import PhysnetError
 from physnet.linearise import solve_transposed
 from physnet.nudging import FREE, Nudge, Nudging
 from physnet.problem import flatten
-from physnet.relax import Equilibrium, check_relaxer, raise_unless_converged, settle
+from physnet.relax import Equilibrium, check_relaxer, compiled_settle, raise_unless_converged, settle
 from physnet.relaxers.base import Relaxer
 from physnet.system import EnergySystem, System, check_inputs, trainable_mask
 from physnet.variable import quotient_units
@@ -66,7 +66,7 @@ def phase_gradient(
 
     def phase(beta):
         nudge = Nudge(cost, targets, beta)
-        return settle(system, inputs, nudge, relaxer, reference=free.state, certify=certify)
+        return settle(system, inputs, nudge, relaxer, reference=free, certify=certify)
 
     nudged = jax.vmap(phase)(betas)
     theta, rest = eqx.partition(system, trainable_mask(system))
@@ -111,7 +111,6 @@ def _pair_quotient(system, cost, free, from_a, beta_a, from_b, beta_b, inputs, t
 
 
 _phase_gradient = eqx.filter_jit(phase_gradient)
-_settle = eqx.filter_jit(settle)
 
 
 @eqx.filter_jit
@@ -138,7 +137,7 @@ def _prepare(system, inputs, targets, cost, relaxer, throw, where):
     inputs, _ = check_inputs(system, inputs)
     targets = check_targets(system, cost, targets, inputs.shape[0])
     relaxer = check_relaxer(system, relaxer, cost)
-    free = _settle(system, inputs, None, relaxer)
+    free = compiled_settle(system, inputs, None, relaxer)
     if throw:
         raise_unless_converged(free, system, relaxer, f"{where}, free phase")
     if system.neutral_modes(jax.tree.map(lambda leaf: leaf[0], free.state)):
@@ -162,8 +161,8 @@ def check_beta(nudging: Nudging, scale, where: str, units: str = "S") -> None:
     size = nudging.most_negative * nudging.beta * (smallest if nudging.relative else 1.0)
     if size > 0 and not size < smallest:
         raise PhysnetError(
-            f"{where}: beta = -{size:.4g} {units} is too negative: at -{smallest:.4g} {units} (the smallest eigenvalue "
-            "of the outputs' Thevenin conductance) the nudged energy has no minimum. Use a smaller beta, "
+            f"{where}: beta = -{size:.4g} {units} is too negative: at -{smallest:.4g} {units} (the smallest stiffness "
+            "of the outputs; in a circuit, the smallest eigenvalue of their Thevenin conductance) the nudged energy has no minimum. Use a smaller beta, "
             f"{type(nudging).__name__}(beta=0.1, relative=True), or OneSided."
         )
 

@@ -28,6 +28,7 @@ class Equilibrium(eqx.Module):
     imbalance: the largest absolute residual, in the residual's unit (A). steps: iterations of the relaxer.
     converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite.
     displacement: state minus the free state, for a nudged phase; None for a free one.
+    memory: what the relaxer can use again in nudged phases. inputs, system: what was relaxed.
     """
 
     state: PyTree
@@ -39,6 +40,7 @@ class Equilibrium(eqx.Module):
     converged: Bool[Array, " *sample"]
     status: Int[Array, " *sample"]
     displacement: PyTree | None = None
+    memory: PyTree | None = None
     inputs: Array | None = None
     system: System | None = None
 
@@ -56,17 +58,17 @@ def settle(
     relaxer: Relaxer,
     *,
     initial: PyTree | None = None,
-    reference: PyTree | None = None,
+    reference: Equilibrium | None = None,
     certify: bool = True,
 ) -> Equilibrium:
     """The traceable core of `relax`: a batch in, a batch of equilibria out, nothing checked and nothing raised.
 
-    reference: the free state (sample, ...) that a nudged phase starts from and whose displacement is wanted.
+    reference: the free phase (sample, ...) that a nudged phase starts from and from which its displacement is taken.
     certify: measure the residual exactly, from the system; otherwise take the relaxer's own measure where it has one.
     """
     if initial is None:
-        initial = jax.vmap(system.initial_state)(inputs) if reference is None else reference
-    solution = relaxer.solve(system, inputs, nudge, initial, reference)
+        initial = jax.vmap(system.initial_state)(inputs) if reference is None else reference.state
+    solution = relaxer.solve(system, inputs, nudge, initial, reference, certify)
 
     def measure(state, inputs, nudge):
         problem = Problem(system, inputs, nudge)
@@ -84,13 +86,22 @@ def settle(
     status = jnp.where(converged, CONVERGED, jnp.where(finite, TOO_MANY_STEPS, NOT_FINITE)).astype(jnp.int8)
     displacement = solution.displacement
     if displacement is None and reference is not None:
-        displacement = jax.tree.map(jnp.subtract, solution.state, reference)
+        displacement = jax.tree.map(jnp.subtract, solution.state, reference.state)
     return Equilibrium(
-        solution.state, outputs, energy, residual, imbalance, solution.steps, converged, status, displacement
+        solution.state,
+        outputs,
+        energy,
+        residual,
+        imbalance,
+        solution.steps,
+        converged,
+        status,
+        displacement,
+        solution.memory,
     )
 
 
-_settle = eqx.filter_jit(settle)
+compiled_settle = eqx.filter_jit(settle)
 
 
 def check_relaxer(system: System, relaxer: Relaxer | None, cost=None) -> Relaxer:
@@ -129,7 +140,7 @@ def relax(
         nudge = Nudge(nudge.cost, target, jnp.broadcast_to(beta, (samples,)))
     if initial is not None and not batched:
         initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
-    equilibrium = _settle(system, inputs, nudge, relaxer, initial=initial)
+    equilibrium = compiled_settle(system, inputs, nudge, relaxer, initial=initial)
     if throw:
         raise_unless_converged(equilibrium, system, relaxer, "relax")
     equilibrium = replace(equilibrium, inputs=inputs)
@@ -147,11 +158,13 @@ def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Re
     residual = np.asarray(equilibrium.residual).reshape(-1)
     worst = int(np.argmax(np.where(flat, -np.inf, np.where(np.isfinite(residual), residual, np.inf))))
     status = int(np.asarray(equilibrium.status).reshape(-1)[worst])
+    imbalance = float(np.asarray(equilibrium.imbalance).reshape(-1)[worst])
+    steps = int(np.asarray(equilibrium.steps).reshape(-1)[worst])
     tolerance = relaxer.tolerance_for(np.asarray(equilibrium.outputs).dtype)
     raise ConvergenceError(
         f"{where}: {(~flat).sum()} of {flat.size} steady states of {type(system).__name__} not reached by "
         f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst % converged.shape[-1]}: relative "
-        f"residual {residual[worst]:.3g} > {tolerance:.3g}, largest residual {np.asarray(equilibrium.imbalance).reshape(-1)[worst]:.3g} "
-        f"{system.residual_units}, after {int(np.asarray(equilibrium.steps).reshape(-1)[worst])} steps). "
+        f"residual {residual[worst]:.3g} > {tolerance:.3g}, largest residual {imbalance:.3g} "
+        f"{system.residual_units}, after {steps} steps). "
         "Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
     )

@@ -120,7 +120,9 @@ def fit(
     """
     relaxer = check_relaxer(system, relaxer, cost)
     measures = dict(measures or {})
-    data, test, probe = (_checked(system, cost, part, name) for part, name in ((data, "data"), (test, "test"), (probe, "probe")))
+    data, test, probe = (
+        _checked(system, cost, part, name) for part, name in ((data, "data"), (test, "test"), (probe, "probe"))
+    )
     samples = data.inputs.shape[0]
     if not 1 <= batch_size <= samples:
         raise PhysnetError(f"fit: batch_size is {batch_size}; choose 1 to {samples}, the number of training samples.")
@@ -339,7 +341,12 @@ class _bar:
         from tqdm import tqdm
 
         self.tqdm = tqdm(
-            total=epochs * steps, initial=done * steps, unit="batch", disable=not progress, desc="training", smoothing=0.05
+            total=epochs * steps,
+            initial=done * steps,
+            unit="batch",
+            disable=not progress,
+            desc="training",
+            smoothing=0.05,
         )
 
     def __enter__(self):

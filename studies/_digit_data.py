@@ -69,7 +69,9 @@ def _mnist(folder: Path) -> Digits:
             )
         if labels.max(initial=0) > 9:
             raise PhysnetError(f"{home}: the {which} labels reach {labels.max()}; digits are 0 to 9. Fetch them again.")
-    train, test = (np.float32(images.reshape(len(images), -1)) / np.float32(255) for images in (train_images, test_images))
+    train, test = (
+        np.float32(images.reshape(len(images), -1)) / np.float32(255) for images in (train_images, test_images)
+    )
     return Digits("MNIST", train, train_labels, test, test_labels)
 
 
@@ -79,9 +81,13 @@ def read_idx(path: Path) -> np.ndarray:
         with gzip.open(path, "rb") as file:
             content = file.read()
     except (OSError, EOFError, zlib.error) as error:
-        raise PhysnetError(f"{path}: not a whole gzip file ({error}). It is truncated or corrupt; fetch it again.") from None
+        raise PhysnetError(
+            f"{path}: not a whole gzip file ({error}). It is truncated or corrupt; fetch it again."
+        ) from None
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:
-        raise PhysnetError(f"{path}: not an IDX file of bytes (magic {content[:4].hex() or 'missing'}). Fetch it again.")
+        raise PhysnetError(
+            f"{path}: not an IDX file of bytes (magic {content[:4].hex() or 'missing'}). Fetch it again."
+        )
     dimensions = content[3]
     header = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else None

@@ -40,9 +40,12 @@ def _conductances(figure, ds):
         values = ds[name].values.ravel()
         open_share = 100 * np.mean(values == 0)
         axes.hist(1e3 * values[values > 0], bins=60, color=BLUE)
-        axes.set(xlabel="conductance (mS)", ylabel="branches", yscale="log", title=ds[name].attrs["long_name"].replace(
-            "conductance between the ", ""
-        ).replace(" nodes", ""))
+        axes.set(
+            xlabel="conductance (mS)",
+            ylabel="branches",
+            yscale="log",
+            title=ds[name].attrs["long_name"].replace("conductance between the ", "").replace(" nodes", ""),
+        )
         axes.text(0.97, 0.93, f"open: {open_share:.0f} %", transform=axes.transAxes, ha="right")
 
 
@@ -54,7 +57,9 @@ def _voltages(figure, ds):
     outputs.bar(digits, ds.sample_target, width=0.85, color="#e4e4e4", label="target")
     for offset, beta in zip((0, 0.22, -0.22), betas):
         label = "free" if beta == 0 else f"nudged, {beta:+g} S"
-        outputs.plot(digits + offset, ds.sample_output_voltage.sel(nudge=beta), "o", ms=4, color=colours[beta], label=label)
+        outputs.plot(
+            digits + offset, ds.sample_output_voltage.sel(nudge=beta), "o", ms=4, color=colours[beta], label=label
+        )
     outputs.axhline(0, color=GREY, lw=0.6)
     outputs.set(xlabel="output node (digit)", ylabel="voltage (V)", xticks=digits)
     outputs.legend(frameon=False)

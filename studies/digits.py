@@ -201,11 +201,16 @@ def _comparison(config, data, trained):
     phases = [relax(network, image)]
     phases += [relax(network, image, nudge=Nudge(SquaredError(), target, jnp.asarray(beta))) for beta in betas[1:]]
     variables = [
-        (Variable("baseline_accuracy", ("baseline",), "1", "test accuracy of ordinary software, same split"), baselines),
+        (
+            Variable("baseline_accuracy", ("baseline",), "1", "test accuracy of ordinary software, same split"),
+            baselines,
+        ),
         (Variable("sample_target", ("output",), "V", "target of the output nodes for the test sample shown"), target),
     ]
     for i, variable in enumerate(network.variables):
-        nudged = Variable(f"sample_{variable.name}", ("nudge", *variable.dims), "V", f"{variable.long_name}, one sample")
+        nudged = Variable(
+            f"sample_{variable.name}", ("nudge", *variable.dims), "V", f"{variable.long_name}, one sample"
+        )
         variables.append((nudged, np.stack([np.asarray(phase.state[i]) for phase in phases])))
     coords = [
         (Variable("baseline", ("baseline",), "1", "what it is compared with"), np.array(BASELINES)),

@@ -1,4 +1,4 @@
-"""Every exported element against its own definition: current is the slope of co-content, conductance that of current."""
+"""Every exported element against its own definition: current is the slope of co-content, conductance its curvature."""
 
 import dataclasses
 

@@ -226,7 +226,7 @@ def springs(kind=Springs, dtype=np.float64) -> Animal:
         gradient["stiffness"] -= (incidence @ state) * (incidence @ adjoint) / len(states)
         gradient["anchor"] -= state * adjoint / len(states)
     system = kind(jnp.asarray(stiffness, dtype), jnp.asarray(anchor, dtype), _ENDS)
-    relaxers = ("ProjectedNewton",) if kind is WalledSprings else Animal.relaxers
+    relaxers = Animal.relaxers if kind is Springs else ("ProjectedNewton",)
     return Animal(system, inputs, targets, states, gradient, relaxers)
 
 

@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Int, PyTree
@@ -11,6 +13,9 @@ from physnet.nudging import Nudge
 from physnet.problem import Problem
 from physnet.system import System
 
+if TYPE_CHECKING:
+    from physnet.relax import Equilibrium
+
 
 class Solution(eqx.Module):
     """What a relaxer hands back; physnet.relax adds the certificate.
@@ -18,7 +23,7 @@ class Solution(eqx.Module):
     state: the steady state. steps: iterations spent. displacement: state minus reference, where the relaxer solved for
     it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the
     relative residual, and settled whether it met its own tolerance: used where the exact certificate is not asked for;
-    None if it keeps none.
+    None if it keeps none. memory: what the relaxer can use again in the nudged phases that start from this state.
     """
 
     state: PyTree
@@ -26,6 +31,7 @@ class Solution(eqx.Module):
     displacement: PyTree | None = None
     residual: Float[Array, " *sample"] | None = None
     settled: Bool[Array, " *sample"] | None = None
+    memory: PyTree | None = None
 
 
 class Relaxer(eqx.Module):
@@ -41,9 +47,18 @@ class Relaxer(eqx.Module):
 
     @abstractmethod
     def solve(
-        self, system: System, inputs: Array, nudge: Nudge | None, initial: PyTree, reference: PyTree | None
+        self,
+        system: System,
+        inputs: Array,
+        nudge: Nudge | None,
+        initial: PyTree,
+        reference: "Equilibrium | None",
+        certify: bool,
     ) -> Solution:
-        """Relaxes a batch. Everything has a leading sample axis; reference is the free state, for a nudged phase."""
+        """Relaxes a batch. Everything has a leading sample axis; reference is the free phase, for a nudged one.
+
+        certify: the exact relative residual will be held to the tolerance, not only the relaxer's own measure.
+        """
 
 
 class SampleRelaxer(Relaxer):
@@ -53,7 +68,7 @@ class SampleRelaxer(Relaxer):
     def solve_sample(self, problem: Problem, initial: PyTree) -> Solution:
         """Relaxes one sample from `initial`."""
 
-    def solve(self, system, inputs, nudge, initial, reference):
+    def solve(self, system, inputs, nudge, initial, reference, certify):
         def one(inputs, nudge, initial):
             return self.solve_sample(Problem(system, inputs, nudge), initial)
 

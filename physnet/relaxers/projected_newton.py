@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
 from physnet import precision
 from physnet.linearise import free_jacobian
@@ -21,10 +21,11 @@ _DENSE_LIMIT = 5000
 
 class _Iterate(eqx.Module):
     position: Float[Array, " coordinate"]
-    residual: Float[Array, ""]
-    shift: Float[Array, ""]
+    relative: Float[Array, ""]  # residual
+    shift: Float[Array, ""]  # of the Hessian, in units of its row sums
     stalled: Bool[Array, ""]
     steps: Int[Array, ""]
+    polishes: Int[Array, ""]
 
 
 class ProjectedNewton(SampleRelaxer):
@@ -70,38 +71,29 @@ class ProjectedNewton(SampleRelaxer):
         position = jnp.clip(position, *box)
         tolerance = self.tolerance_for(dtype)
 
-        def relative_residual(position):
-            return problem.certificate(unravel(position))[0].astype(dtype)
-
         def going(iterate):
-            return ~(iterate.residual <= tolerance) & ~iterate.stalled & (iterate.steps < self.max_steps)
+            settled = iterate.relative <= tolerance
+            return ~iterate.stalled & jnp.where(settled, iterate.polishes < _POLISHES, iterate.steps < self.max_steps)
 
         def advance(iterate):
-            trial, accepted = _damped_step(problem, unravel, box, iterate.position, iterate.shift)
-            shift = jnp.where(
-                accepted,
-                jnp.where(iterate.shift > _FIRST_SHIFT, iterate.shift / 10, 0),
-                jnp.maximum(iterate.shift * 1000, _FIRST_SHIFT),
-            ).astype(dtype)
-            position = jnp.where(accepted, trial, iterate.position)
-            stalled = ~accepted & (shift > _LAST_SHIFT)
-            return _Iterate(position, relative_residual(position), shift, stalled, iterate.steps + 1)
+            settled = iterate.relative <= tolerance
+            position, relative, accepted = _damped_step(problem, unravel, box, iterate, settled)
+            relaxed = jnp.where(iterate.shift > _FIRST_SHIFT, iterate.shift / 10, 0)
+            shift = jnp.where(accepted, relaxed, jnp.maximum(iterate.shift * 1000, _FIRST_SHIFT)).astype(dtype)
+            return _Iterate(
+                jnp.where(accepted, position, iterate.position),
+                jnp.where(accepted, relative, iterate.relative),
+                shift,
+                ~accepted & (settled | (shift > _LAST_SHIFT)),
+                iterate.steps + ~settled,
+                iterate.polishes + settled,
+            )
 
-        start = _Iterate(
-            position, relative_residual(position), jnp.zeros((), dtype), jnp.zeros((), bool), jnp.zeros((), jnp.int32)
-        )
+        count = jnp.zeros((), jnp.int32)
+        relative = problem.certificate(unravel(position))[0]
+        start = _Iterate(position, relative, jnp.zeros((), dtype), jnp.zeros((), bool), count, count)
         final = jax.lax.while_loop(going, advance, start)
-
-        def polish(_, carry):
-            position, residual = carry
-            step, _ = _newton_step(problem, unravel, box, position, jnp.zeros((), dtype))
-            trial = jnp.clip(position + step, *box)
-            better = relative_residual(trial) <= residual
-            position = jnp.where(better, trial, position)
-            return position, jnp.where(better, relative_residual(trial), residual)
-
-        position, residual = jax.lax.fori_loop(0, _POLISHES, polish, (final.position, final.residual))
-        return Solution(unravel(position), final.steps, residual=residual)
+        return Solution(unravel(final.position), final.steps, residual=final.relative)
 
 
 def _newton_step(problem: Problem, unravel, box, position, shift) -> tuple[Array, Array]:
@@ -124,9 +116,13 @@ def _newton_step(problem: Problem, unravel, box, position, shift) -> tuple[Array
     return jnp.where(free, newton, descent), residual
 
 
-def _damped_step(problem: Problem, unravel, box, position, shift) -> tuple[Array, Bool[Array, ""]]:
-    """The longest of the halved, projected steps that descends, and whether there was one."""
-    step, residual = _newton_step(problem, unravel, box, position, shift)
+def _damped_step(problem: Problem, unravel, box, iterate: _Iterate, settled) -> tuple[Array, Array, Array]:
+    """(position, relative residual, accepted): the longest of the halved, projected steps that descends.
+
+    settled: the state has met its tolerance; then a full step that does not raise its residual, or none.
+    """
+    position = iterate.position
+    step, residual = _newton_step(problem, unravel, box, position, jnp.where(settled, 0, iterate.shift))
     state = unravel(position)
     scale = flatten(problem.residual_scale(state))
 
@@ -134,43 +130,37 @@ def _damped_step(problem: Problem, unravel, box, position, shift) -> tuple[Array
         energy = problem.energy(state)
         # Below this an energy difference is rounding; the slope along the step then tells a descent from an ascent,
         # and, where the slope is rounding too, the certificate does.
-        relative_residual = problem.certificate(state)[0]
         rounding = 8 * jnp.finfo(position.dtype).eps * (jnp.abs(energy) + jnp.sum(jnp.abs(position) * scale))
 
-        def descends(trial, length):
+        def descends(trial, length, relative):
             move = trial - position
             slope = jnp.vdot(residual, move)
             reached = problem.energy(unravel(trial))
-            certificate = problem.certificate(unravel(trial))[0]
             final_slope = jnp.vdot(flatten(problem.residual(unravel(trial))), move)
             falls = reached <= energy + _SUFFICIENT * slope
-            settles = (final_slope <= 0.5 * jnp.abs(slope)) | (certificate <= 0.5 * relative_residual)
+            settles = (final_slope <= 0.5 * jnp.abs(slope)) | (relative <= 0.5 * iterate.relative)
             settles = settles & (reached <= energy + rounding)
-            return jnp.isfinite(reached) & (slope < 0) & (falls | settles)
+            return jnp.isfinite(reached) & jnp.isfinite(slope) & (slope < 0) & (falls | settles)
 
     else:
+        weight = jnp.where(scale > 0, scale, 1)
 
-        def merit(position):
-            return jnp.linalg.norm(flatten(problem.residual(unravel(position))) / jnp.maximum(scale, _tiny(scale)))
-
-        before = merit(position)
-
-        def descends(trial, length):
-            return merit(trial) <= before * (1 - _SUFFICIENT * length)
+        def descends(trial, length, relative):
+            reached = jnp.linalg.norm(flatten(problem.residual(unravel(trial))) / weight)
+            return reached <= jnp.linalg.norm(residual / weight) * (1 - _SUFFICIENT * length)
 
     def going(search):
-        _, accepted, halvings = search
-        return ~accepted & (halvings < _HALVINGS)
+        *_, accepted, halvings = search
+        return ~accepted & (halvings < jnp.where(settled, 1, _HALVINGS))
 
     def halve(search):
-        _, _, halvings = search
+        *_, halvings = search
         length = jnp.exp2(-halvings.astype(position.dtype))
         trial = jnp.clip(position + length * step, *box)
-        return trial, descends(trial, length), halvings + 1
+        relative = problem.certificate(unravel(trial))[0]
+        accepted = jnp.where(settled, relative <= iterate.relative, descends(trial, length, relative))
+        return trial, relative, accepted, halvings + 1
 
-    trial, accepted, _ = jax.lax.while_loop(going, halve, (position, jnp.zeros((), bool), jnp.zeros((), jnp.int32)))
-    return trial, accepted
-
-
-def _tiny(array: PyTree) -> float:
-    return jnp.finfo(array.dtype).tiny
+    start = (position, iterate.relative, jnp.zeros((), bool), jnp.zeros((), jnp.int32))
+    trial, relative, accepted, _ = jax.lax.while_loop(going, halve, start)
+    return trial, relative, accepted

@@ -15,6 +15,7 @@ from circuits.elements import (
 )
 from circuits.lambert_w import log_lambert
 from circuits.layered import LayeredNetwork
+from circuits.operating_point import OperatingPoint
 
 __all__ = [
     "BlockDescent",
@@ -25,6 +26,7 @@ __all__ = [
     "Element",
     "IdealDiode",
     "LayeredNetwork",
+    "OperatingPoint",
     "Resistor",
     "ShockleyDiode",
     "VoltageSource",

@@ -27,8 +27,9 @@ class LayerProblem(NamedTuple):
     """Layers of nodes that exchange currents; free or displaced, nudged or not, it is the same problem.
 
     couplings: S, between layer i and i + 1. drive: constant inflow, A, of each layer, None where there is none.
-    conductance: total, S, of each node; below: its part to the layer before. nodes: closed form of each node. Everything has a sample axis, of length 1
-    where samples share it. sources: mean |source voltage|, V; None for a displacement, which has none.
+    conductance: total, S, of each node; below: its part to the layer before. nodes: closed form of each node.
+    sources: mean |source voltage|, V; None for a displacement, which has none. All but the couplings have a sample
+    axis, of length 1 where samples share the values.
     """
 
     couplings: tuple[Float[Array, "before after"], ...]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from circuits.circuit_system import CircuitSystem, assemble
+from circuits.assembly import assemble
+from circuits.circuit_system import CircuitSystem
 from circuits.elements import (
     Capacitor,
     CurrentSource,

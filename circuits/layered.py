@@ -5,7 +5,6 @@ Scellier, "A fast algorithm to simulate nonlinear resistive networks", ICML 2024
 
 from math import sqrt
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,9 +23,9 @@ Voltages = tuple[Float[Array, " node"], ...]
 class LayeredNetwork(EnergySystem):
     """Inputs set the potentials of the first layer; hidden nodes carry a diode to ground; the last layer is read out.
 
-    Each input x drives two nodes, at +gain x and -gain x volt, so that every conductance can stay positive. The state is
-    one vector of node voltages, V, for each hidden layer and for the output layer. Its energy is the total co-content
-    sum g_ij (v_i - v_j)^2 / 2 + diodes, W, whose minimum obeys Kirchhoff's current law.
+    Each input x drives two nodes, at +gain x and -gain x volt, so that every conductance can stay positive. The state
+    is one vector of node voltages, V, for each hidden layer and for the output layer. Its energy is the total
+    co-content sum g_ij (v_i - v_j)^2 / 2 + diodes, W, whose minimum obeys Kirchhoff's current law.
 
     conductances: S, one matrix (before, after) for each pair of neighbouring layers, the first with twice as many rows
     as there are inputs (first all +, then all -). input_gain: volt per unit of input. diode: IdealDiode, ShockleyDiode
@@ -65,7 +64,7 @@ class LayeredNetwork(EnergySystem):
         capacitance: float = 1e-12,
         dtype=None,
     ) -> "LayeredNetwork":
-        """The published initialisation: uniform in +-1/sqrt(fan-in), clipped at 0 S, so that half the branches are open.
+        """The published initialisation: uniform in +-1/sqrt(fan-in), clipped at 0 S: half the branches are open.
 
         sizes: (inputs, hidden..., outputs), inputs before doubling. dtype: float64, or float32 for fast training.
         """
@@ -196,7 +195,10 @@ class LayeredNetwork(EnergySystem):
         return (*(node.lowest for node in hidden), -free), (*(node.highest for node in hidden), free)
 
     def residual_scale(self, state, inputs):
-        """Sum of |branch currents|, A, at every node, diodes included."""
+        """Sum of |branch currents|, A, at every node, diodes included.
+
+        At least eps^(1/4) of g |v|: a node that carries no current is balanced as well as its voltage can be resolved.
+        """
         sources = self.input_gain * jnp.concatenate([inputs, -inputs])
         layers = (sources, *state)
         scale = [jnp.zeros_like(voltage) for voltage in layers]
@@ -208,7 +210,9 @@ class LayeredNetwork(EnergySystem):
         if isinstance(self.diode, ShockleyDiode):
             diodes = [jnp.abs(self.diode.current(n.orientation * v)) for n, v in zip(self.nodes(), state[:-1])]
             scale = [*(s + d for s, d in zip(scale, diodes)), scale[-1]]
-        return tuple(scale)
+        share = jnp.finfo(scale[0].dtype).eps ** 0.25
+        resolved = [share * g * jnp.abs(v) for g, v in zip(self.node_conductance(), state)]
+        return tuple(jnp.maximum(s, r) for s, r in zip(scale, resolved))
 
     def nudging_scale(self, state, inputs):
         """Smallest eigenvalue of the output Thevenin conductance, S, with every diode open.

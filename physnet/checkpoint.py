@@ -85,8 +85,8 @@ def _check_same_run(run, ds, path):
         different.append("the random key (seed)")
     if different:
         raise PhysnetError(
-            f"{path} holds another run ({'; '.join(different)}). Resume with the same options (only epochs may differ), "
-            "or write to another file."
+            f"{path} holds another run ({'; '.join(different)}). Resume with the same options (only epochs may "
+            "differ), or write to another file."
         )
 
 

@@ -137,7 +137,7 @@ def _prepare(system, inputs, targets, cost, relaxer, throw, where):
     inputs, _ = check_inputs(system, inputs)
     targets = check_targets(system, cost, targets, inputs.shape[0])
     relaxer = check_relaxer(system, relaxer, cost)
-    free = compiled_settle(system, inputs, None, relaxer)
+    free = compiled_settle(system, inputs, None, relaxer, initial=None)  # called as relax calls it: one program
     if throw:
         raise_unless_converged(free, system, relaxer, f"{where}, free phase")
     if system.neutral_modes(jax.tree.map(lambda leaf: leaf[0], free.state)):
@@ -162,8 +162,8 @@ def check_beta(nudging: Nudging, scale, where: str, units: str = "S") -> None:
     if size > 0 and not size < smallest:
         raise PhysnetError(
             f"{where}: beta = -{size:.4g} {units} is too negative: at -{smallest:.4g} {units} (the smallest stiffness "
-            "of the outputs; in a circuit, the smallest eigenvalue of their Thevenin conductance) the nudged energy has no minimum. Use a smaller beta, "
-            f"{type(nudging).__name__}(beta=0.1, relative=True), or OneSided."
+            "of the outputs; in a circuit, the smallest eigenvalue of their Thevenin conductance) the energy has "
+            f"no minimum. Use a smaller beta, {type(nudging).__name__}(beta=0.1, relative=True), or OneSided."
         )
 
 

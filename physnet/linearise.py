@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Bool, Float, PyTree
 
 from physnet.problem import Problem, flatten
@@ -53,7 +54,7 @@ def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array
     for mode in system.neutral_modes(state):  # a nudge that is fit for the system does not push along them
         u = flatten(mode)
         readout = readout - jnp.outer(readout @ u, u) / jnp.vdot(u, u)
-    return readout @ jnp.linalg.solve(free_jacobian(problem, state), readout.T)
+    return readout @ lu_solve(lu_factor(free_jacobian(problem, state)), readout.T)
 
 
 def asymmetry(matrix: Float[Array, "n n"]) -> Float[Array, ""]:

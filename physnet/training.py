@@ -301,8 +301,9 @@ def _raise_if_lost(row, epoch):
         )
     if row["converged"] < 1:
         raise ConvergenceError(
-            f"fit: {1 - row['converged']:.2%} of the steady states of epoch {epoch + 1} did not settle (largest relative "
-            f"residual {row['residual']:.3g}). Allow the relaxer more steps, or pass throw=False to go on regardless."
+            f"fit: {1 - row['converged']:.2%} of the steady states of epoch {epoch + 1} did not settle (largest "
+            f"relative residual {row['residual']:.3g}). Allow the relaxer more steps, or pass "
+            "throw=False to go on regardless."
         )
 
 
@@ -317,7 +318,12 @@ def _history_variables(system, measures, tested, probed):
         for name in names
     ]
     found += [
-        Variable("residual", ("epoch",), "1", "largest relative residual of the epoch's free phases"),
+        Variable(
+            "residual",
+            ("epoch",),
+            "1",
+            "largest relative residual of the epoch's free phases, by the relaxer's measure",
+        ),
         Variable("converged", ("epoch",), "1", "fraction of samples whose phases all settled"),
         Variable("steps", ("epoch",), "1", "mean relaxer steps (sweeps) of a free phase"),
         Variable("nudged_steps", ("epoch",), "1", "mean relaxer steps (sweeps) of a nudged phase"),

@@ -57,8 +57,8 @@ def _mnist(folder: Path) -> Digits:
     missing = [name for name in MNIST_FILES if not (home / name).is_file()]
     if missing:
         raise PhysnetError(
-            f"data folder {folder}: {', '.join(missing)} not found in {home}. Fetch the four gzipped IDX files of MNIST "
-            f"and put them into {nested}, or leave --data out to use the 8x8 digits of scikit-learn."
+            f"data folder {folder}: {', '.join(missing)} not found in {home}. Fetch the four gzipped IDX files of "
+            f"MNIST and put them into {nested}, or leave --data out to use the 8x8 digits of scikit-learn."
         )
     train_images, train_labels, test_images, test_labels = (read_idx(home / name) for name in MNIST_FILES)
     for images, labels, which in ((train_images, train_labels, "train"), (test_images, test_labels, "t10k")):
@@ -93,7 +93,7 @@ def read_idx(path: Path) -> np.ndarray:
     shape = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else None
     if shape is None or len(content) - header != int(np.prod(shape, dtype=np.int64)):
         raise PhysnetError(
-            f"{path}: {len(content)} bytes do not hold an IDX array of shape {shape}. It is truncated or corrupt; fetch it "
-            "again."
+            f"{path}: {len(content)} bytes do not hold an IDX array of shape {shape}. It is truncated or corrupt; "
+            "fetch it again."
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies._style import BLACK, BLUE, GREEN, GREY, ORANGE, RC
+from studies._style import BLACK, BLUE, GREY, ORANGE, RC
 
 
 def all_figures(ds):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from circuits import Circuit, IdealDiode, Resistor, ShockleyDiode, VoltageSource
-from physnet import PhysnetError
+from circuits import Circuit, IdealDiode, OperatingPoint, Resistor, ShockleyDiode, VoltageSource
+from physnet import PhysnetError, relax
 
 
 def base():
@@ -148,3 +148,8 @@ def test_a_constraint_of_ones_own_is_refused():
 
     with pytest.raises(PhysnetError, match="its law is 'voltage'"):
         base().add("X1", "mid", "x", Follower(1.0))
+
+
+def test_operating_point_refuses_what_needs_no_care():
+    with pytest.raises(PhysnetError, match=r"OperatingPoint refuses .* none of its elements is exponential"):
+        relax(base().build(), relaxer=OperatingPoint())

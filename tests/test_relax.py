@@ -6,7 +6,6 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 import pytest
 from zoo import ZOO, Chain, Runaway, Sheared, Springs, springs
 
@@ -52,12 +51,16 @@ def test_results_do_not_depend_on_how_the_batch_is_cut(name, relaxer):
         assert alone.steps == together.steps[i]
 
 
-def test_each_sample_freezes_at_its_own_tolerance():
+def test_each_sample_stops_by_itself():
+    """One sample starts next to its well, one far away, one at NaN: a failure with its own status."""
     animal = ZOO["double_wells"]
-    start = np.array([animal.states[0] * (1 + 1e-6), np.full(3, 0.05)])
-    equilibrium = relax(animal.system, animal.inputs, initial=jnp.asarray(start))
+    start = np.array([animal.states[0] * (1 + 1e-6), np.full(3, 0.05), [1.0, np.nan, 1.0]])
+    inputs = animal.inputs[[0, 1, 1]]
+    equilibrium = relax(animal.system, inputs, initial=jnp.asarray(start), throw=False)
     assert equilibrium.steps[0] <= 2 < 10 < equilibrium.steps[1]
-    np.testing.assert_allclose(equilibrium.state, animal.states, atol=1e-12)
+    np.testing.assert_allclose(equilibrium.state[:2], animal.states, atol=1e-12)
+    np.testing.assert_array_equal(equilibrium.status, [0, 0, 2])
+    np.testing.assert_array_equal(equilibrium.converged, [True, True, False])
 
 
 def test_energy_is_the_minimum():
@@ -70,10 +73,9 @@ def test_energy_is_the_minimum():
             assert animal.system.energy(other, inputs) >= energy
 
 
-def test_a_neutral_mode_stays_where_it_starts():
-    animal = ZOO["chain"]
-    shifted = relax(animal.system, animal.inputs[0], initial=jnp.arange(4.0) + 7)
-    np.testing.assert_allclose(jnp.mean(shifted.state), 8.5, rtol=1e-9)
+@pytest.mark.parametrize("relaxer", ZOO["chain"].relaxers)
+def test_a_neutral_mode_stays_where_it_starts(relaxer):
+    np.testing.assert_allclose(jnp.mean(settled("chain", relaxer).state, axis=1), 1.5, rtol=1e-9)
 
 
 @pytest.mark.parametrize("relaxer", RELAXERS)
@@ -85,7 +87,7 @@ def test_single_precision_stays_single(relaxer):
     np.testing.assert_allclose(equilibrium.state, animal.states, atol=1e-5)
 
 
-@pytest.mark.parametrize("relaxer", RELAXERS)
+@pytest.mark.parametrize("relaxer", ["ProjectedNewton", "Newton"])
 def test_no_steady_state_is_never_called_converged(relaxer):
     equilibrium = relax(RUNAWAY, np.zeros((1, 2)), relaxer=RELAXERS[relaxer], throw=False)
     assert not equilibrium.converged.any() and (equilibrium.status != 0).all()
@@ -95,22 +97,10 @@ def test_no_steady_state_is_never_called_converged(relaxer):
         relax(RUNAWAY, np.zeros((1, 2)), relaxer=RELAXERS[relaxer])
 
 
-@pytest.mark.parametrize("relaxer", ["ProjectedNewton", "Newton"])
-def test_nan_is_a_failure_with_its_own_status_and_leaves_its_neighbours_alone(relaxer):
-    animal = ZOO["springs"]
-    start = jnp.zeros((3, 5)).at[1, 2].set(jnp.nan)
-    equilibrium = relax(animal.system, animal.inputs, relaxer=RELAXERS[relaxer], initial=start, throw=False)
-    np.testing.assert_array_equal(equilibrium.status, [0, 2, 0])
-    np.testing.assert_array_equal(equilibrium.converged, [True, False, True])
-    np.testing.assert_allclose(equilibrium.state[::2], animal.states[::2], atol=1e-12)
-
-
 def test_too_few_steps_are_reported():
     animal = ZOO["double_wells"]
-    with pytest.raises(ConvergenceError, match="steps exhausted above the tolerance .* after 3 steps"):
+    with pytest.raises(ConvergenceError, match=r"steps exhausted above the tolerance .* after 3 steps"):
         relax(animal.system, animal.inputs, relaxer=ProjectedNewton(max_steps=3))
-    unfinished = relax(animal.system, animal.inputs, relaxer=Flow(diffrax.Tsit5(), None, max_steps=5), throw=False)
-    np.testing.assert_array_equal(unfinished.status, [1, 1])
 
 
 def test_flow_without_polish_certifies_what_it_reached():
@@ -118,12 +108,6 @@ def test_flow_without_polish_certifies_what_it_reached():
     equilibrium = relax(animal.system, animal.inputs, relaxer=Flow(polish=None))  # the implicit solver
     assert equilibrium.converged.all() and (equilibrium.residual > 1e-10).all()
     np.testing.assert_allclose(equilibrium.state, animal.states, atol=2e-3)
-
-
-def test_newton_takes_any_optimistix_solver():
-    animal = ZOO["springs"]
-    damped = Newton(solver=optx.LevenbergMarquardt(rtol=1e-12, atol=1e-12))
-    np.testing.assert_allclose(relax(animal.system, animal.inputs, relaxer=damped).state, animal.states, atol=1e-10)
 
 
 def test_a_nudge_pulls_the_outputs_to_the_target():
@@ -141,56 +125,40 @@ def test_a_nudge_pulls_the_outputs_to_the_target():
             assert (np.sum(distance**2, axis=1) < np.sum(free**2, axis=1)).all()
 
 
-def _junctions(dtype=jnp.float64):
-    """Source - resistor - junction - resistor - ground, from 1 ohm to 1 Mohm and 50 V either way."""
-    conductance = jnp.asarray([1.0, 1e-3, 1e-6], dtype)
-    return Junctions(conductance), np.array([[v, g] for v in (-50.0, 0.5, 50.0) for g in (1.0, 1e-6)])
-
-
 class Junctions(Springs):
-    """Three independent branches: a source through a conductance into a Shockley junction to ground."""
-
-    stiffness: jax.Array
-    anchor: jax.Array = None
-    ends: tuple = ()
-
-    midpoint_exact = False
-
-    @property
-    def parameters(self):
-        return Springs.parameters.fget(self)[:1]
+    """Independent branches, a source through a conductance into a loaded Shockley junction; anchor is the load."""
 
     @property
     def input_shape(self):
-        return (2,)
+        return ()
 
     def initial_state(self, inputs, key=None):
         return jnp.zeros_like(self.stiffness)
 
     def energy(self, state, inputs):
-        volts, load = inputs
         junction = 1e-14 * (0.02585 * jnp.expm1(state / 0.02585) - state)
-        return jnp.sum(0.5 * self.stiffness * (volts - state) ** 2 + 0.5 * load * state**2 + junction)
+        return jnp.sum(0.5 * self.stiffness * (inputs - state) ** 2 + 0.5 * self.anchor * state**2 + junction)
 
     def residual_scale(self, state, inputs):
-        volts, load = inputs
-        drive = jnp.abs(self.stiffness * (volts - state)) + 1e-5 * self.stiffness * (jnp.abs(volts) + jnp.abs(state))
-        return drive + load * jnp.abs(state) + 1e-14 * (jnp.exp(state / 0.02585) + 1)
+        drive = jnp.abs(self.stiffness * (inputs - state)) + 1e-5 * self.stiffness * (jnp.abs(inputs) + jnp.abs(state))
+        return drive + self.anchor * jnp.abs(state) + 1e-14 * (jnp.exp(state / 0.02585) + 1)
 
 
 def test_stiff_junctions_are_solved_from_zero():
     from scipy.optimize import brentq
 
-    system, inputs = _junctions()
-    equilibrium = relax(system, inputs)
+    conductance, load = np.meshgrid([1.0, 1e-3, 1e-6], [1.0, 1e-6])
+    conductance, load = conductance.ravel(), load.ravel()
+    inputs = np.array([-50.0, 0.5, 50.0])
+    equilibrium = relax(Junctions(jnp.asarray(conductance), jnp.asarray(load), ()), inputs)
     assert equilibrium.steps.max() < 50
-    for (volts, load), state in zip(inputs, np.asarray(equilibrium.state)):
-        for conductance, found in zip(np.asarray(system.stiffness), state):
+    for volts, state in zip(inputs, np.asarray(equilibrium.state)):
+        for g, to_ground, found in zip(conductance, load, state):
 
-            def current(v, volts=volts, load=load, conductance=conductance):
-                return conductance * (v - volts) + load * v + 1e-14 * np.expm1(v / 0.02585)
+            def current(v, volts=volts, g=g, to_ground=to_ground):
+                return g * (v - volts) + to_ground * v + 1e-14 * np.expm1(v / 0.02585)
 
-            np.testing.assert_allclose(found, brentq(current, -60, 1.0, xtol=1e-15, rtol=1e-14), rtol=1e-12)
+            np.testing.assert_allclose(found, brentq(current, -60, 1.5, xtol=1e-15, rtol=1e-14), rtol=1e-12)
 
 
 @pytest.mark.parametrize("relaxer", [Newton(), Flow(), Flow(polish=ProjectedNewton())])

@@ -1,7 +1,6 @@
 """What every relaxer is: something that takes a problem to its steady state, or says why it cannot."""
 
 from abc import abstractmethod
-
 from typing import TYPE_CHECKING
 
 import equinox as eqx

@@ -137,8 +137,9 @@ def test_training_step(benchmark, name):
 
     ep_time, bp_time = benchmark.pedantic(measure, rounds=1)
     print(
-        f"\n{name:24} EP {1e3 * ep_time:6.1f} ms   backpropagation {1e3 * bp_time:6.1f} ms   ratio {ep_time / bp_time:5.2f}"
-        f" (at most {limit})   sweeps {sweeps[0]:.1f} + {sweeps[1]:.1f}   residual {residual:.1e}   cosine {cosine:.5f}"
+        f"\n{name:24} EP {1e3 * ep_time:6.1f} ms   backpropagation {1e3 * bp_time:6.1f} ms"
+        f"   ratio {ep_time / bp_time:5.2f} (at most {limit})   sweeps {sweeps[0]:.1f} + {sweeps[1]:.1f}"
+        f"   residual {residual:.1e}   cosine {cosine:.5f}"
     )
     assert residual <= 1e-4
     assert cosine >= 0.999

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, Int
 
 from circuits.layered import LayeredNetwork
 from circuits.nodes import Node
+from physnet.equilibrium import Equilibrium
 from physnet.nudging import Nudge
 from physnet.precision import by_precision
-from physnet.relax import Equilibrium
 from physnet.relaxers.base import Relaxer, Solution
 
 Layers = tuple[Float[Array, "sample node"], ...]

@@ -5,9 +5,7 @@ any of them. Names load when first used, so inspecting a dataset never imports J
 """
 
 import importlib
-import sys
 from importlib.metadata import version
-from types import ModuleType
 
 _EXPORTS = {
     "physnet.errors": ("ConvergenceError", "PhysnetError", "SchemaError"),
@@ -19,7 +17,7 @@ _EXPORTS = {
     "physnet.relaxers.flow": ("Flow",),
     "physnet.relaxers.newton": ("Newton",),
     "physnet.relaxers.projected_newton": ("ProjectedNewton",),
-    "physnet.relax": ("Equilibrium", "relax"),
+    "physnet.equilibrium": ("Equilibrium", "relax"),
     "physnet.gradients": ("EPGradient", "ep_gradient", "implicit_gradient"),
     "physnet.checking": ("GradientReport", "check_gradient"),
     "physnet.trajectory": ("Trajectory", "integrate"),
@@ -40,14 +38,3 @@ def __getattr__(name: str):
 
 def __dir__():
     return __all__
-
-
-class _Package(ModuleType):
-    """Keeps `physnet.relax` the function, although importing the submodule of that name would put a module there."""
-
-    def __setattr__(self, name, value):
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -9,11 +9,12 @@ import numpy as np
 
 from physnet import precision
 from physnet.cost import Cost, check_targets
-from physnet.gradients import beta_units, check_beta, implicit_gradient, nudging_scales, phase_gradient, require_energy
+from physnet.equilibrium import check_relaxer
+from physnet.gradients import implicit_gradient, phase_gradient, require_energy
 from physnet.linearise import asymmetry, free_jacobian
 from physnet.nudging import Centred, Nudge, Nudging
+from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.problem import Problem
-from physnet.relax import check_relaxer
 from physnet.relaxers.base import Relaxer
 from physnet.system import System
 from physnet.variable import Variable
@@ -135,15 +136,15 @@ def check_gradient(
     inputs = reference.free.inputs
     targets = check_targets(system, cost, targets, inputs.shape[0])
     free = replace(reference.free, inputs=None, system=None)
-    scale = nudging_scales(system, free, inputs)
+    scale = nudging_scales(system, free.state, inputs)
     units = beta_units(system, cost)
-    check_beta(nudging, scale, "check_gradient", units)
+    check_nudging(nudging, scale, "check_gradient", units)
     if betas is None:
         betas = np.geomspace(1e-4, 1, 13)
         betas = betas[betas * nudging.most_negative < 1]
     betas = np.sort(np.asarray(betas, dtype=float))
     for beta in betas:
-        check_beta(replace(nudging, beta=float(beta), relative=True), scale, "check_gradient, betas", units)
+        check_nudging(replace(nudging, beta=float(beta), relative=True), scale, "check_gradient, betas", units)
 
     unit = replace(nudging, beta=1.0, relative=True)
     chosen = [parameter for parameter in system.parameters if parameter.trainable]

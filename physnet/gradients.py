@@ -5,18 +5,17 @@ from dataclasses import replace
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from physnet.cost import Cost, check_targets
+from physnet.equilibrium import Equilibrium, check_relaxer, compiled_settle, raise_unless_converged, settle
 from physnet.errors import PhysnetError
 from physnet.linearise import solve_transposed
 from physnet.nudging import FREE, Nudge, Nudging
+from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.problem import flatten
-from physnet.relax import Equilibrium, check_relaxer, compiled_settle, raise_unless_converged, settle
 from physnet.relaxers.base import Relaxer
 from physnet.system import EnergySystem, System, check_inputs, trainable_mask
-from physnet.variable import quotient_units
 
 
 class EPGradient(eqx.Module):
@@ -114,12 +113,6 @@ _phase_gradient = eqx.filter_jit(phase_gradient)
 
 
 @eqx.filter_jit
-def nudging_scales(system: System, free: Equilibrium, inputs: Array) -> Float[Array, " sample"]:
-    """The unit of a relative beta for each sample; one number where it does not depend on the sample."""
-    return jax.vmap(system.nudging_scale)(free.state, inputs)
-
-
-@eqx.filter_jit
 def _cost_along_modes(system, cost, state, inputs, targets):
     """Largest |u . dC/ds| / (|u| |dC/ds|) over samples and neutral modes u."""
 
@@ -148,23 +141,6 @@ def _prepare(system, inputs, targets, cost, relaxer, throw, where):
                 f"{slope:.2g}), so its gradient does not exist. Use a cost of differences, or fix a reference."
             )
     return inputs, targets, relaxer, free
-
-
-def check_beta(nudging: Nudging, scale, where: str, units: str = "S") -> None:
-    """Raises PhysnetError if the most negative beta would unbind the outputs. scale: as from `nudging_scales`."""
-    smallest = float(np.min(np.asarray(scale)))
-    if np.isnan(smallest):
-        raise PhysnetError(
-            f"{where}: the nudging scale is NaN: the free state has no finite linear response (a singular Jacobian), "
-            "so beta has no unit and its sign no limit. Look for parts of the system that nothing holds in place."
-        )
-    size = nudging.most_negative * nudging.beta * (smallest if nudging.relative else 1.0)
-    if size > 0 and not size < smallest:
-        raise PhysnetError(
-            f"{where}: beta = -{size:.4g} {units} is too negative: at -{smallest:.4g} {units} (the smallest stiffness "
-            "of the outputs; in a circuit, the smallest eigenvalue of their Thevenin conductance) the energy has "
-            f"no minimum. Use a smaller beta, {type(nudging).__name__}(beta=0.1, relative=True), or OneSided."
-        )
 
 
 def require_energy(system: System, where: str) -> None:
@@ -201,8 +177,8 @@ def ep_gradient(
     inputs, targets, relaxer, free = _prepare(system, inputs, targets, cost, relaxer, throw, "ep_gradient")
     scale = None
     if nudging.relative or nudging.most_negative:
-        scale = nudging_scales(system, free, inputs)
-        check_beta(nudging, scale, "ep_gradient", beta_units(system, cost))
+        scale = nudging_scales(system, free.state, inputs)
+        check_nudging(nudging, scale, "ep_gradient", beta_units(system, cost))
     beta = nudging.beta * (scale if nudging.relative else jnp.ones(inputs.shape[:1], inputs.dtype))
     unit = replace(nudging, beta=1.0, relative=True)  # the size of beta travels as an array: one program for all
     result = _phase_gradient(system, inputs, targets, cost, unit, relaxer, scale=beta, free=free)
@@ -215,12 +191,6 @@ def _complete(result: EPGradient, system: System, inputs: Array, cost: Cost) -> 
     """The result with what its dataset needs."""
     free = replace(result.free, inputs=inputs, system=system)
     return replace(result, free=free, cost_units=cost.units(system.output_variable.units))
-
-
-def beta_units(system: System, cost: Cost) -> str:
-    """Unit of an absolute beta, energy over cost: S for a co-content in watt and a cost in square volts."""
-    units = quotient_units(system.energy_units, cost.units(system.output_variable.units))
-    return "S" if units == "W V-2" else units
 
 
 def implicit_gradient(

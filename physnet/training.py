@@ -14,10 +14,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from physnet import checkpoint, results
 from physnet.cost import Cost, check_targets
+from physnet.equilibrium import check_relaxer, settle
 from physnet.errors import ConvergenceError, PhysnetError
-from physnet.gradients import check_beta, implicit_from_states, nudging_scales, phase_gradient
+from physnet.gradients import implicit_from_states, phase_gradient
 from physnet.nudging import Nudging
-from physnet.relax import check_relaxer, settle
+from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.relaxers.base import Relaxer
 from physnet.system import System, check_inputs, clip_to_bounds, trainable_mask
 from physnet.variable import Variable
@@ -142,7 +143,7 @@ def fit(
         run.history.update({variable.name: np.zeros((0, *_extent(variable, system))) for variable in run.variables})
         if out is not None:
             results.check_writable(out, overwrite=True)
-    _check_nudging(run.system, nudging, data, relaxer, batch_size)
+    _check_nudging(run.system, nudging, cost, data, relaxer, batch_size)
 
     engine = _Engine(cost, nudging, relaxer, optimiser, measures, batch_size)
     steps = samples // batch_size
@@ -164,7 +165,7 @@ def fit(
                 _raise_if_lost(row, epoch)
             history = {name: np.concatenate([run.history[name], np.asarray(row[name])[None]]) for name in run.history}
             run = TrainingRun(carry[0], carry[1], history, run.variables, config, key, run.attributes)
-            _check_nudging(run.system, nudging, data, relaxer, batch_size)
+            _check_nudging(run.system, nudging, cost, data, relaxer, batch_size)
             if out is not None:
                 results.save(run.to_dataset(), out, overwrite=True)
     return run
@@ -280,13 +281,13 @@ def _checked(system, cost, data, name):
         raise PhysnetError(f"fit: {name}: {error}") from None
 
 
-def _check_nudging(system, nudging, data, relaxer, batch_size):
+def _check_nudging(system, nudging, cost, data, relaxer, batch_size):
     """The most negative beta must leave the outputs bound, at the start and after every epoch."""
     if not nudging.most_negative:
         return
     inputs = data.inputs[: min(batch_size, 16)]
     free = _settled(system, inputs, relaxer)
-    check_beta(nudging, nudging_scales(system, free, inputs), "fit")
+    check_nudging(nudging, nudging_scales(system, free.state, inputs), "fit", beta_units(system, cost))
 
 
 @eqx.filter_jit

@@ -49,7 +49,7 @@ class Config:
     decay: float | None = None
     """Factor on the learning rates after each epoch [1]. None: 0.9 for the 8x8 digits, 0.99 for MNIST."""
     input_gain: float | None = None
-    """Source voltage of a white pixel [V]. None: 30 for the 8x8 digits, 100 to 4000 for MNIST, as published by depth."""
+    """Source voltage of a white pixel [V]. None: 30 for the 8x8 digits; as published, 100 to 4000, for MNIST."""
     diode: Literal["ideal", "shockley", "none"] = "ideal"
     """Diode from every hidden node to ground."""
     tolerance: float = 1e-4

@@ -10,7 +10,7 @@ from scipy.special import wrightomega
 
 from circuits import Circuit, IdealDiode, ShockleyDiode, branch_dataset
 from physnet import Centred, SquaredError, ep_gradient, implicit_gradient, integrate, relax, results
-from physnet.gradients import nudging_scales
+from physnet.nudging_scale import nudging_scales
 
 SATURATION, THERMAL = 1e-12, 0.03  # of the diodes in random circuits: A per siemens of their resistors, V
 FREE, RESISTORS, DIODES = 6, 18, 5
@@ -338,7 +338,7 @@ def test_equilibrium_propagation_agrees_with_implicit_gradient(gradients):
 
 def test_gradient_of_a_resistor_needs_its_own_voltages_only(gradients):
     random, ep, _ = gradients
-    beta = RELATIVE_BETA * np.asarray(nudging_scales(random.system, ep.free, ep.free.inputs))
+    beta = RELATIVE_BETA * np.asarray(nudging_scales(random.system, ep.free.state, ep.free.inputs))
     towards, away = np.asarray(ep.nudged.state)  # (sample, free) at +beta and -beta
     column = {node: k for k, node in enumerate(random.free)}
     supply = {"in": np.asarray(ep.free.inputs)[:, 0], "ref": random.potential["ref"], "0": 0.0}

@@ -82,8 +82,11 @@ def test_shockley_diodes_obey_kirchhoff():
     def kirchhoff(v):
         return matrix @ v - drive + orientation * 1e-9 * np.expm1(orientation * v / 0.05)
 
+    def slope(v):
+        return matrix + np.diag(np.abs(orientation) * 1e-9 / 0.05 * np.exp(orientation * v / 0.05))
+
     settled = relax(net, x[0])
-    expected = root(kirchhoff, flat(settled.state) + 1e-3, tol=1e-14)
+    expected = root(kirchhoff, np.zeros(len(matrix)), jac=slope, tol=1e-12)
     assert expected.success
     np.testing.assert_allclose(flat(settled.state), expected.x, atol=1e-9)
 
@@ -141,15 +144,15 @@ def test_a_nudged_displacement_is_the_difference_of_two_states():
 
 
 def test_results_do_not_depend_on_how_a_batch_is_cut():
-    net, (x, y) = network(IdealDiode()), samples(5)
+    net, (x, y) = network(IdealDiode()), samples(4)
     whole, parts = relax(net, x), [relax(net, x[:2]), relax(net, x[2:])]
     np.testing.assert_allclose(whole.outputs, np.concatenate([p.outputs for p in parts]), rtol=1e-12)
     np.testing.assert_array_equal(whole.steps, np.concatenate([p.steps for p in parts]))
     gradients = [
         ep_gradient(net, x[cut], y[cut], cost=SquaredError(), nudging=Centred(0.1)).gradient.conductances[0]
-        for cut in (slice(0, 5), slice(0, 2), slice(2, 5))
+        for cut in (slice(0, 4), slice(0, 2), slice(2, 4))
     ]
-    np.testing.assert_allclose(gradients[0], (2 * gradients[1] + 3 * gradients[2]) / 5, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(gradients[0], (gradients[1] + gradients[2]) / 2, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0], ids=["microsiemens", "millisiemens", "siemens"])

@@ -13,11 +13,11 @@ from physnet.problem import Problem
 from physnet.system import System
 
 if TYPE_CHECKING:
-    from physnet.relax import Equilibrium
+    from physnet.equilibrium import Equilibrium
 
 
 class Solution(eqx.Module):
-    """What a relaxer hands back; physnet.relax adds the certificate.
+    """What a relaxer hands back; `settle` adds the certificate.
 
     state: the steady state. steps: iterations spent. displacement: state minus reference, where the relaxer solved for
     it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the

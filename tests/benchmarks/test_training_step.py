@@ -22,8 +22,8 @@ import pytest
 
 from circuits import BlockDescent, IdealDiode, LayeredNetwork
 from physnet import Centred, SquaredError
+from physnet.equilibrium import settle
 from physnet.gradients import phase_gradient
-from physnet.relax import settle
 from physnet.system import trainable_mask
 from physnet.training import _Engine
 

@@ -12,6 +12,7 @@ from physnet import precision
 from physnet.cost import check_targets
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.nudging import Nudge
+from physnet.nudging_scale import beta_units, check_beta, nudging_scales
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
 from physnet.system import EnergySystem, System, check_inputs
@@ -138,6 +139,8 @@ def relax(
         beta = precision.asarray(nudge.beta, inputs.dtype)
         target = check_targets(system, nudge.cost, nudge.target, samples)
         nudge = Nudge(nudge.cost, target, jnp.broadcast_to(beta, (samples,)))
+        if bool(jnp.any(beta < 0)):
+            _check_negative_beta(system, inputs, nudge, relaxer, throw)
     if initial is not None and not batched:
         initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
     equilibrium = compiled_settle(system, inputs, nudge, relaxer, initial=initial)
@@ -147,6 +150,15 @@ def relax(
     if not batched:
         equilibrium = jax.tree.map(lambda leaf: leaf[0], equilibrium)
     return replace(equilibrium, system=system)
+
+
+def _check_negative_beta(system, inputs, nudge, relaxer, throw):
+    """A negative nudge is refused where, at the free state, it would unbind the outputs."""
+    free = compiled_settle(system, inputs, None, relaxer, initial=None)
+    if throw:
+        raise_unless_converged(free, system, relaxer, "relax, free phase")
+    scales = nudging_scales(system, free.state, inputs)
+    check_beta(nudge.beta, scales, "relax", beta_units(system, nudge.cost))
 
 
 def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Relaxer, where: str) -> None:

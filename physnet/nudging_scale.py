@@ -1,0 +1,53 @@
+"""The size that beta is measured against, and how negative it may be."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from physnet.cost import Cost
+from physnet.errors import PhysnetError
+from physnet.nudging import Nudging
+from physnet.system import System
+from physnet.variable import quotient_units
+
+
+@eqx.filter_jit
+def nudging_scales(system: System, states: PyTree, inputs: Array) -> Float[Array, " sample"]:
+    """The unit of a relative beta for each sample, at its free state: see `System.nudging_scale`."""
+    return jax.vmap(system.nudging_scale)(states, inputs)
+
+
+def check_nudging(nudging: Nudging, scales: Array, where: str, units: str = "S") -> None:
+    """Raises PhysnetError if the most negative beta of a stencil would unbind the outputs of any sample."""
+    scales = np.asarray(scales)
+    unit = scales if nudging.relative else np.ones_like(scales)
+    advice = f"{type(nudging).__name__}(beta=0.1, relative=True), or OneSided"
+    check_beta(-nudging.most_negative * nudging.beta * unit, scales, where, units, advice)
+
+
+def check_beta(betas, scales, where: str, units: str, advice: str = "at most a tenth of that") -> None:
+    """Raises PhysnetError where -beta is not below the nudging scale of its sample.
+
+    betas, scales: (sample,), in `units`. advice: what to use instead.
+    """
+    betas, scales = np.broadcast_arrays(np.asarray(betas, float), np.asarray(scales, float))
+    if np.isnan(scales).any():
+        raise PhysnetError(
+            f"{where}: the nudging scale is NaN: the free state has no finite linear response (a singular Jacobian), "
+            "so beta has no unit and its sign no limit. Look for parts of the system that nothing holds in place."
+        )
+    beyond = (betas < 0) & ~(-betas < scales)
+    if beyond.any():
+        worst = int(np.argmax(beyond))
+        raise PhysnetError(
+            f"{where}: beta = {betas.flat[worst]:.4g} {units} is too negative: at -{scales.flat[worst]:.4g} {units} "
+            "(the smallest stiffness of the outputs; in a circuit, the smallest eigenvalue of their Thevenin "
+            f"conductance) the energy has no minimum. Use a smaller beta: {advice}."
+        )
+
+
+def beta_units(system: System, cost: Cost) -> str:
+    """Unit of an absolute beta, energy over cost: S for a co-content in watt and a cost in square volts."""
+    units = quotient_units(system.energy_units, cost.units(system.output_variable.units))
+    return "S" if units == "W V-2" else units

@@ -21,7 +21,8 @@ _EXPORTS = {
     "physnet.gradients": ("EPGradient", "ep_gradient", "implicit_gradient"),
     "physnet.checking": ("GradientReport", "check_gradient"),
     "physnet.trajectory": ("Trajectory", "integrate"),
-    "physnet.training": ("Data", "TrainingRun", "fit"),
+    "physnet.trainer": ("Data", "correctly_classified"),
+    "physnet.training": ("TrainingRun", "fit"),
     "physnet.datasets": ("to_dataset",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -1,41 +1,26 @@
 """fit(): a system learns from data by settling, one small batch after another."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from physnet import checkpoint, results
 from physnet.cost import Cost, check_targets
-from physnet.equilibrium import check_relaxer, settle
+from physnet.equilibrium import check_relaxer
 from physnet.errors import ConvergenceError, PhysnetError
-from physnet.gradients import implicit_from_states, phase_gradient
+from physnet.gradients import require_energy
 from physnet.nudging import Nudging
-from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.relaxers.base import Relaxer
-from physnet.system import System, check_inputs, clip_to_bounds, trainable_mask
+from physnet.system import System, check_inputs, trainable_mask
+from physnet.trainer import Data, Measure, Tally, Trainer
 from physnet.variable import Variable
-
-Measure = Callable[[Array, Array], Array]  # (outputs, target) of one sample -> one number
-
-
-def correctly_classified(outputs: Array, target: Array) -> Float[Array, ""]:
-    """1 where the largest output is the target's largest entry, else 0; its mean is the accuracy."""
-    return (jnp.argmax(outputs) == jnp.argmax(target)).astype(outputs.dtype)
-
-
-class Data(eqx.Module):
-    """inputs (sample, input) and targets (sample, output), row by row."""
-
-    inputs: Float[Array, "sample feature"]
-    targets: Float[Array, "sample output"]
 
 
 @dataclass(frozen=True)
@@ -65,23 +50,6 @@ class TrainingRun:
         extra, coords: (Variable, array) pairs that belong into the same file, such as figures' data.
         """
         return checkpoint.to_dataset(self, extra, coords)
-
-
-class _Tally(eqx.Module):
-    """Running sums over the steps of an epoch."""
-
-    steps: Array
-    cost: Array
-    measures: dict[str, Array]
-    residual: Array
-    converged: Array
-    sweeps: Array
-    nudged_sweeps: Array
-
-    @staticmethod
-    def empty(measures, dtype):
-        zero = jnp.zeros((), dtype)
-        return _Tally(jnp.zeros((), jnp.int32), zero, {name: zero for name in measures}, zero, zero, zero, zero)
 
 
 def fit(
@@ -119,153 +87,56 @@ def fit(
     says which fraction did. attributes: further attributes of the dataset (title, summary, references, physnet_study).
     Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, before anything is written.
     """
+    require_energy(system, "fit")
     relaxer = check_relaxer(system, relaxer, cost)
     measures = dict(measures or {})
-    data, test, probe = (
-        _checked(system, cost, part, name) for part, name in ((data, "data"), (test, "test"), (probe, "probe"))
-    )
+    parts = {"data": data, "test": test, "probe": probe}
+    data, test, probe = (_checked(system, cost, part, name) for name, part in parts.items())
     samples = data.inputs.shape[0]
     if not 1 <= batch_size <= samples:
         raise PhysnetError(f"fit: batch_size is {batch_size}; choose 1 to {samples}, the number of training samples.")
     if epochs < 1:
         raise PhysnetError(f"fit: epochs is {epochs}; choose at least 1.")
-    run = TrainingRun(
-        system,
-        optimiser.init(eqx.filter(system, trainable_mask(system))),
-        {},
-        _history_variables(system, measures, test is not None, probe is not None),
-        config,
-        key,
-        dict(attributes or {}),
-    )
-    run = run if not resume else checkpoint.restore(run, out)
-    if not resume:
-        run.history.update({variable.name: np.zeros((0, *_extent(variable, system))) for variable in run.variables})
-        if out is not None:
-            results.check_writable(out, overwrite=True)
-    _check_nudging(run.system, nudging, cost, data, relaxer, batch_size)
+    state = optimiser.init(eqx.filter(system, trainable_mask(system)))
+    variables = _history_variables(system, measures, test is not None, probe is not None)
+    history = {variable.name: np.zeros((0, *_extent(variable, system))) for variable in variables}
+    run = TrainingRun(system, state, history, variables, config, key, dict(attributes or {}))
+    if resume:
+        run = checkpoint.restore(run, out)
+    elif out is not None:
+        results.check_writable(out, overwrite=True)
+    trainer = Trainer(cost, nudging, relaxer, optimiser, measures, batch_size)
+    trainer.check_nudging(run.system, data.inputs[:16])
 
-    engine = _Engine(cost, nudging, relaxer, optimiser, measures, batch_size)
-    steps = samples // batch_size
-    with _bar(progress, epochs, run.epochs, steps) as advance:
-        for epoch in range(run.epochs, epochs):
-            started = time.perf_counter()
-            order = jax.random.permutation(jax.random.fold_in(key, epoch), samples)
-            carry = run.system, run.optimiser_state, _Tally.empty(measures, data.inputs.dtype)
-            chunk = max(1, steps // 40)
-            for start in range(0, steps, chunk):
-                stop = min(start + chunk, steps)
-                carry = engine.train(carry, data, order, start, stop)
-                advance(stop - start, carry[2])
-            row = engine.summary(carry[2])
-            row |= engine.evaluate(carry[0], test) if test is not None else {}
-            row |= engine.compare(carry[0], probe) if probe is not None else {}
-            row["wall_time"] = time.perf_counter() - started
-            if throw:
-                _raise_if_lost(row, epoch)
-            history = {name: np.concatenate([run.history[name], np.asarray(row[name])[None]]) for name in run.history}
-            run = TrainingRun(carry[0], carry[1], history, run.variables, config, key, run.attributes)
-            _check_nudging(run.system, nudging, cost, data, relaxer, batch_size)
+    with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
+        while run.epochs < epochs:
+            run = _one_epoch(run, trainer, data, test, probe, bar.advance, throw)
             if out is not None:
                 results.save(run.to_dataset(), out, overwrite=True)
+            trainer.check_nudging(run.system, data.inputs[:16])
     return run
 
 
-class _Engine(eqx.Module):
-    """What does not change in a run, and what it does with a batch. Equal engines share their compiled programs."""
-
-    cost: Cost
-    nudging: Nudging
-    relaxer: Relaxer
-    optimiser: optax.GradientTransformation
-    measures: dict[str, Measure]
-    batch_size: int
-
-    def step(self, system, optimiser_state, inputs, targets):
-        """One batch: free phase, nudged phases, gradient, update, bounds."""
-        free = settle(system, inputs, None, self.relaxer, certify=False)
-        scale = jax.vmap(system.nudging_scale)(free.state, inputs) if self.nudging.relative else None
-        found = phase_gradient(
-            system, inputs, targets, self.cost, self.nudging, self.relaxer, scale=scale, free=free, certify=False
-        )
-        mask = trainable_mask(system)
-        updates, optimiser_state = self.optimiser.update(found.gradient, optimiser_state, eqx.filter(system, mask))
-        return clip_to_bounds(eqx.apply_updates(system, updates)), optimiser_state, found
-
-    def train(self, carry, data, order, start, stop):
-        """Steps start to stop of an epoch, in the given order of samples."""
-        return _train(self, carry, data, order, jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
-
-    def summary(self, tally):
-        """The epoch's running means, as they go into the history."""
-        steps = int(tally.steps)
-        row = {f"train_{name}": float(total) / steps for name, total in tally.measures.items()}
-        return row | {
-            "train_cost": float(tally.cost) / steps,
-            "residual": float(tally.residual),
-            "converged": float(tally.converged) / steps,
-            "steps": float(tally.sweeps) / steps,
-            "nudged_steps": float(tally.nudged_sweeps) / steps,
-        }
-
-    def evaluate(self, system, test, chunk=500):
-        """Mean cost and measures of the free states of `test`, a chunk of samples at a time."""
-        totals, count = {}, test.inputs.shape[0]
-        for start in range(0, count, chunk):
-            part = Data(test.inputs[start : start + chunk], test.targets[start : start + chunk])
-            for name, value in _evaluate(self, system, part.inputs, part.targets).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
-        return {f"test_{name}": total / count for name, total in totals.items()}
-
-    def compare(self, system, probe):
-        """Cosine between the EP and the implicit gradient on the probe batch, parameter by parameter."""
-        return {"gradient_cosine": np.asarray(_compare(self, system, probe.inputs, probe.targets))}
-
-
-@eqx.filter_jit
-def _train(engine, carry, data, order, start, stop):
-    arrays, rest = eqx.partition(carry, eqx.is_array)
-
-    def body(index, arrays):
-        system, optimiser_state, tally = eqx.combine(arrays, rest)
-        chosen = jax.lax.dynamic_slice_in_dim(order, index * engine.batch_size, engine.batch_size)
-        inputs, targets = data.inputs[chosen], data.targets[chosen]
-        system, optimiser_state, found = engine.step(system, optimiser_state, inputs, targets)
-        free, nudged = found.free, found.nudged
-        tally = _Tally(
-            tally.steps + 1,
-            tally.cost + found.cost,
-            {
-                name: tally.measures[name] + jnp.mean(jax.vmap(measure)(free.outputs, targets))
-                for name, measure in engine.measures.items()
-            },
-            jnp.maximum(tally.residual, jnp.max(free.residual)),
-            tally.converged + jnp.mean(found.converged, dtype=tally.cost.dtype),
-            tally.sweeps + jnp.mean(free.steps, dtype=tally.cost.dtype),
-            tally.nudged_sweeps + jnp.mean(nudged.steps, dtype=tally.cost.dtype),
-        )
-        return eqx.filter((system, optimiser_state, tally), eqx.is_array)
-
-    return eqx.combine(jax.lax.fori_loop(start, stop, body, arrays), rest)
-
-
-@eqx.filter_jit
-def _evaluate(engine, system, inputs, targets):
-    free = settle(system, inputs, None, engine.relaxer, certify=False)
-    measures = {"cost": engine.cost, **engine.measures}
-    return {name: jnp.sum(jax.vmap(measure)(free.outputs, targets)) for name, measure in measures.items()}
-
-
-@eqx.filter_jit
-def _compare(engine, system, inputs, targets):
-    free = settle(system, inputs, None, engine.relaxer, certify=False)
-    scale = jax.vmap(system.nudging_scale)(free.state, inputs) if engine.nudging.relative else None
-    learned = phase_gradient(
-        system, inputs, targets, engine.cost, engine.nudging, engine.relaxer, scale=scale, free=free, certify=False
-    )
-    exact = implicit_from_states(system, inputs, targets, engine.cost, free)
-    pairs = zip(jax.tree.leaves(learned.gradient), jax.tree.leaves(exact.gradient))
-    return jnp.stack([jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b)) for a, b in pairs])
+def _one_epoch(run, trainer, data, test, probe, advance, throw) -> TrainingRun:
+    """The run after one more epoch over the data, in chunks between which the progress bar moves."""
+    started = time.perf_counter()
+    samples = data.inputs.shape[0]
+    steps = samples // trainer.batch_size
+    order = jax.random.permutation(jax.random.fold_in(run.key, run.epochs), samples)
+    carry = run.system, run.optimiser_state, Tally.empty(trainer.measures, data.inputs.dtype)
+    chunk = max(1, steps // 40)
+    for start in range(0, steps, chunk):
+        stop = min(start + chunk, steps)
+        carry = trainer.train(carry, data, order, start, stop)
+        advance(stop - start, carry[2])
+    row = trainer.summary(carry[2])
+    row |= trainer.evaluate(carry[0], test) if test is not None else {}
+    row |= trainer.compare(carry[0], probe) if probe is not None else {}
+    row["wall_time"] = time.perf_counter() - started
+    if throw:
+        _raise_if_lost(row, run.epochs)
+    history = {name: np.concatenate([past, np.asarray(row[name])[None]]) for name, past in run.history.items()}
+    return replace(run, system=carry[0], optimiser_state=carry[1], history=history)
 
 
 def _checked(system, cost, data, name):
@@ -279,20 +150,6 @@ def _checked(system, cost, data, name):
         return Data(inputs, check_targets(system, cost, data.targets, inputs.shape[0]))
     except PhysnetError as error:
         raise PhysnetError(f"fit: {name}: {error}") from None
-
-
-def _check_nudging(system, nudging, cost, data, relaxer, batch_size):
-    """The most negative beta must leave the outputs bound, at the start and after every epoch."""
-    if not nudging.most_negative:
-        return
-    inputs = data.inputs[: min(batch_size, 16)]
-    free = _settled(system, inputs, relaxer)
-    check_nudging(nudging, nudging_scales(system, free.state, inputs), "fit", beta_units(system, cost))
-
-
-@eqx.filter_jit
-def _settled(system, inputs, relaxer):
-    return settle(system, inputs, None, relaxer, certify=False)
 
 
 def _raise_if_lost(row, epoch):
@@ -341,7 +198,7 @@ def _extent(variable, system):
     return (sum(p.trainable for p in system.parameters),) if "parameter" in variable.dims else ()
 
 
-class _bar:
+class _Bar:
     """A tqdm bar over all steps of all epochs, on stderr; silent without `progress`."""
 
     def __init__(self, progress, epochs, done, steps):
@@ -357,7 +214,7 @@ class _bar:
         )
 
     def __enter__(self):
-        return self.advance
+        return self
 
     def advance(self, steps, tally):
         self.tqdm.update(steps)

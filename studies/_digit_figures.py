@@ -6,27 +6,26 @@ from studies._style import BLACK, BLUE, GREY, ORANGE, RC
 
 
 def all_figures(ds):
-    """{"accuracy", "conductances", "voltages"}: matplotlib figures."""
+    """{"accuracy", "conductances", "voltages"}: matplotlib figures; the last only of a run that has ended."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(RC):
-        drawn = {name: Figure(figsize=size) for name, size in _SIZES.items()}
-        _accuracy(drawn["accuracy"], ds)
-        _conductances(drawn["conductances"], ds)
-        _voltages(drawn["voltages"], ds)
+        drawn = {}
+        for name, (size, draw) in _FIGURES.items():
+            if name != "voltages" or "sample_output_voltage" in ds:
+                drawn[name] = Figure(figsize=size)
+                draw(drawn[name], ds)
     return drawn
-
-
-_SIZES = {"accuracy": (4.6, 3.2), "conductances": (6.4, 2.8), "voltages": (6.8, 3.0)}
 
 
 def _accuracy(figure, ds):
     axes = figure.subplots()
     axes.plot(ds.epoch, 100 * (1 - ds.train_accuracy), color=BLUE, marker="o", ms=3, label="training (running)")
     axes.plot(ds.epoch, 100 * (1 - ds.test_accuracy), color=ORANGE, marker="s", ms=3, label="test")
-    for name, accuracy, dash in zip(ds.baseline.values, ds.baseline_accuracy.values, ("--", ":")):
-        axes.axhline(100 * (1 - accuracy), color=GREY, ls=dash, label=f"{name}, test")
+    if "baseline_accuracy" in ds:
+        for name, accuracy, dash in zip(ds.baseline.values, ds.baseline_accuracy.values, ("--", ":")):
+            axes.axhline(100 * (1 - accuracy), color=GREY, ls=dash, label=f"{name}, test")
     axes.set(xlabel="epoch", ylabel="error (%)", yscale="log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -76,3 +75,10 @@ def _voltages(figure, ds):
     hidden.axhline(0, color=GREY, lw=0.6)
     hidden.set(xlabel="free voltage, first hidden layer (V)", ylabel="shift when nudged (mV)")
     hidden.legend(frameon=False)
+
+
+_FIGURES = {
+    "accuracy": ((4.6, 3.2), _accuracy),
+    "conductances": ((6.4, 2.8), _conductances),
+    "voltages": ((6.8, 3.0), _voltages),
+}

@@ -1,6 +1,6 @@
 """How figures look: readable at column width, colours that colour-blind readers can tell apart (Okabe and Ito)."""
 
-BLUE, ORANGE, GREEN, PURPLE, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#888888"
+BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#000000", "#888888"
 
 RC = {
     "font.size": 9,

@@ -131,7 +131,7 @@ def _train(config, data, out, resume, progress):
 
     from circuits import BlockDescent, IdealDiode, LayeredNetwork, ShockleyDiode
     from physnet import Centred, Data, OneSided, SquaredError, fit
-    from physnet.training import correctly_classified
+    from physnet.trainer import correctly_classified
 
     dtype = jnp.float32 if config.precision == "single" else jnp.float64
     classes = np.eye(10, dtype=dtype)
@@ -232,7 +232,10 @@ def summary(ds: "xr.Dataset") -> str:
     """Test accuracy beside the two baselines, and how well the states had settled."""
     accuracy = 100 * float(ds.test_accuracy[-1])
     rows = [("resistive network, Equilibrium Propagation", accuracy)]
-    rows += [(str(name), 100 * float(value)) for name, value in zip(ds.baseline.values, ds.baseline_accuracy.values)]
+    if "baseline_accuracy" in ds:  # absent from the checkpoint of a run that has not ended
+        rows += [
+            (str(name), 100 * float(value)) for name, value in zip(ds.baseline.values, ds.baseline_accuracy.values)
+        ]
     lines = [ds.attrs["title"], ds.attrs["summary"], "", f"{'':44}test accuracy   test error"]
     lines += [f"{name:44}{value:11.2f} % {100 - value:10.2f} %" for name, value in rows]
     cosine = float(ds.gradient_cosine[-1].min())

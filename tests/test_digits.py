@@ -130,6 +130,13 @@ def test_figures_and_summary_need_the_file_alone(learned, tmp_path, capsys):
     assert "perceptron" in text
 
 
+def test_a_checkpoint_of_a_broken_run_can_be_drawn(learned):
+    ds = results.open(learned)
+    partial = ds.drop_vars([name for name in ds.variables if name.startswith(("sample_", "baseline"))])
+    assert set(digits.figures(partial)) == {"accuracy", "conductances"}
+    assert "resistive network" in digits.summary(partial)
+
+
 def test_the_sample_shown_obeys_kirchhoff_in_every_phase(learned):
     """The output currents of the stored voltages and conductances balance the nudge, from the file alone."""
     ds = results.open(learned)

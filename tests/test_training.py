@@ -9,7 +9,7 @@ import pytest
 
 from circuits import BlockDescent, IdealDiode, LayeredNetwork
 from physnet import Centred, ConvergenceError, Data, PhysnetError, SquaredError, fit, results
-from physnet.training import correctly_classified
+from physnet.trainer import correctly_classified
 
 RELAXER = BlockDescent(tolerance=1e-6, nudged_tolerance=1e-4)
 OPTIMISER = optax.sgd(0.05, momentum=0.5)

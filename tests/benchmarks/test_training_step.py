@@ -25,7 +25,7 @@ from physnet import Centred, SquaredError
 from physnet.equilibrium import settle
 from physnet.gradients import phase_gradient
 from physnet.system import trainable_mask
-from physnet.training import _Engine
+from physnet.trainer import Trainer
 
 BATCH, RUNS, STEPS = 64, 5, 20
 # Hidden layers, published input gain (V) and beta (S), and the ratio that must not be exceeded.
@@ -55,7 +55,7 @@ def ep_step(hidden, gain, beta):
         (784, *hidden, 10), key=jax.random.key(0), input_gain=gain, diode=IdealDiode(), dtype=jnp.float32
     )
     optimiser = optax.sgd(1e-3)
-    engine = _Engine(SquaredError(), Centred(beta), BlockDescent(), optimiser, {}, BATCH)
+    engine = Trainer(SquaredError(), Centred(beta), BlockDescent(), optimiser, {}, BATCH)
     state = optimiser.init(eqx.filter(network, trainable_mask(network)))
     arrays, rest = eqx.partition((network, state), eqx.is_array)
 

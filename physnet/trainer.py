@@ -1,0 +1,157 @@
+"""One batch, one epoch, one evaluation: the compiled parts of training."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from physnet.cost import Cost
+from physnet.equilibrium import settle
+from physnet.gradients import EPGradient, implicit_from_states, phase_gradient
+from physnet.nudging import Nudging
+from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
+from physnet.relaxers.base import Relaxer
+from physnet.system import System, clip_to_bounds, trainable_mask
+
+Measure = Callable[[Array, Array], Array]  # (outputs, target) of one sample -> one number
+
+
+def correctly_classified(outputs: Array, target: Array) -> Float[Array, ""]:
+    """1 where the largest output is the target's largest entry, else 0; its mean is the accuracy."""
+    return (jnp.argmax(outputs) == jnp.argmax(target)).astype(outputs.dtype)
+
+
+class Data(eqx.Module):
+    """inputs (sample, input) and targets (sample, output), row by row."""
+
+    inputs: Float[Array, "sample feature"]
+    targets: Float[Array, "sample output"]
+
+
+class Tally(eqx.Module):
+    """Running sums over the steps of an epoch."""
+
+    steps: Array
+    cost: Array
+    measures: dict[str, Array]
+    residual: Array
+    converged: Array
+    sweeps: Array
+    nudged_sweeps: Array
+
+    @staticmethod
+    def empty(measures, dtype):
+        zero = jnp.zeros((), dtype)
+        return Tally(jnp.zeros((), jnp.int32), zero, {name: zero for name in measures}, zero, zero, zero, zero)
+
+
+class Trainer(eqx.Module):
+    """What does not change in a run, and what it does with a batch. Equal engines share their compiled programs."""
+
+    cost: Cost
+    nudging: Nudging
+    relaxer: Relaxer
+    optimiser: optax.GradientTransformation
+    measures: dict[str, Measure]
+    batch_size: int
+
+    def gradient(self, system: System, inputs: Array, targets: Array) -> EPGradient:
+        """The EP gradient of a batch, its residuals by the relaxer's own measure."""
+        free = settle(system, inputs, None, self.relaxer, certify=False)
+        scale = jax.vmap(system.nudging_scale)(free.state, inputs) if self.nudging.relative else None
+        return phase_gradient(
+            system, inputs, targets, self.cost, self.nudging, self.relaxer, scale=scale, free=free, certify=False
+        )
+
+    def step(self, system: System, optimiser_state, inputs: Array, targets: Array):
+        """One batch: free phase, nudged phases, gradient, update, bounds. (system, optimiser state, EPGradient)."""
+        found = self.gradient(system, inputs, targets)
+        mask = trainable_mask(system)
+        updates, optimiser_state = self.optimiser.update(found.gradient, optimiser_state, eqx.filter(system, mask))
+        return clip_to_bounds(eqx.apply_updates(system, updates)), optimiser_state, found
+
+    def train(self, carry, data, order, start, stop):
+        """Steps start to stop of an epoch, in the given order of samples."""
+        return _train(self, carry, data, order, jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
+
+    def summary(self, tally):
+        """The epoch's running means, as they go into the history."""
+        steps = int(tally.steps)
+        row = {f"train_{name}": float(total) / steps for name, total in tally.measures.items()}
+        return row | {
+            "train_cost": float(tally.cost) / steps,
+            "residual": float(tally.residual),
+            "converged": float(tally.converged) / steps,
+            "steps": float(tally.sweeps) / steps,
+            "nudged_steps": float(tally.nudged_sweeps) / steps,
+        }
+
+    def evaluate(self, system, test, chunk=500):
+        """Mean cost and measures of the free states of `test`, a chunk of samples at a time."""
+        totals, count = {}, test.inputs.shape[0]
+        for start in range(0, count, chunk):
+            part = Data(test.inputs[start : start + chunk], test.targets[start : start + chunk])
+            for name, value in _evaluate(self, system, part.inputs, part.targets).items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return {f"test_{name}": total / count for name, total in totals.items()}
+
+    def check_nudging(self, system: System, inputs: Array) -> None:
+        """Raises PhysnetError where the most negative beta no longer leaves the outputs bound, on these samples."""
+        if self.nudging.most_negative:
+            scales = nudging_scales(system, _free_states(self.relaxer, system, inputs), inputs)
+            check_nudging(self.nudging, scales, "fit", beta_units(system, self.cost))
+
+    def compare(self, system, probe):
+        """Cosine between the EP and the implicit gradient on the probe batch, parameter by parameter."""
+        return {"gradient_cosine": np.asarray(_compare(self, system, probe.inputs, probe.targets))}
+
+
+@eqx.filter_jit
+def _train(engine, carry, data, order, start, stop):
+    arrays, rest = eqx.partition(carry, eqx.is_array)
+
+    def body(index, arrays):
+        system, optimiser_state, tally = eqx.combine(arrays, rest)
+        chosen = jax.lax.dynamic_slice_in_dim(order, index * engine.batch_size, engine.batch_size)
+        inputs, targets = data.inputs[chosen], data.targets[chosen]
+        system, optimiser_state, found = engine.step(system, optimiser_state, inputs, targets)
+        free, nudged = found.free, found.nudged
+        tally = Tally(
+            tally.steps + 1,
+            tally.cost + found.cost,
+            {
+                name: tally.measures[name] + jnp.mean(jax.vmap(measure)(free.outputs, targets))
+                for name, measure in engine.measures.items()
+            },
+            jnp.maximum(tally.residual, jnp.max(free.residual)),
+            tally.converged + jnp.mean(found.converged, dtype=tally.cost.dtype),
+            tally.sweeps + jnp.mean(free.steps, dtype=tally.cost.dtype),
+            tally.nudged_sweeps + jnp.mean(nudged.steps, dtype=tally.cost.dtype),
+        )
+        return eqx.filter((system, optimiser_state, tally), eqx.is_array)
+
+    return eqx.combine(jax.lax.fori_loop(start, stop, body, arrays), rest)
+
+
+@eqx.filter_jit
+def _evaluate(engine, system, inputs, targets):
+    free = settle(system, inputs, None, engine.relaxer, certify=False)
+    measures = {"cost": engine.cost, **engine.measures}
+    return {name: jnp.sum(jax.vmap(measure)(free.outputs, targets)) for name, measure in measures.items()}
+
+
+@eqx.filter_jit
+def _compare(engine, system, inputs, targets):
+    learned = engine.gradient(system, inputs, targets)
+    exact = implicit_from_states(system, inputs, targets, engine.cost, learned.free)
+    pairs = zip(jax.tree.leaves(learned.gradient), jax.tree.leaves(exact.gradient))
+    return jnp.stack([jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b)) for a, b in pairs])
+
+
+@eqx.filter_jit
+def _free_states(relaxer, system, inputs):
+    return settle(system, inputs, None, relaxer, certify=False).state

@@ -31,5 +31,10 @@ def by_precision(value: float | None, dtype, *, double: float, single: float) ->
 
 
 def asarray(value, dtype) -> Array:
-    """An array of exactly this dtype, strongly typed, so that equal calls share one compiled program."""
+    """An array of exactly this dtype, strongly typed, so that equal calls share one compiled program.
+
+    A JAX array that is one already is handed through: large data sets are not copied.
+    """
+    if isinstance(value, jax.Array) and value.dtype == dtype and not value.weak_type:
+        return value
     return jnp.asarray(np.asarray(value), dtype=dtype)

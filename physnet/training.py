@@ -7,6 +7,7 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
@@ -106,14 +107,14 @@ def fit(
     elif out is not None:
         results.check_writable(out, overwrite=True)
     trainer = Trainer(cost, nudging, relaxer, optimiser, measures, batch_size)
-    trainer.check_nudging(run.system, data.inputs[:16])
+    trainer.check_nudging(run.system, data)
 
     with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
         while run.epochs < epochs:
             run = _one_epoch(run, trainer, data, test, probe, bar.advance, throw)
             if out is not None:
                 results.save(run.to_dataset(), out, overwrite=True)
-            trainer.check_nudging(run.system, data.inputs[:16])
+            trainer.check_nudging(run.system, data)
     return run
 
 
@@ -123,7 +124,7 @@ def _one_epoch(run, trainer, data, test, probe, advance, throw) -> TrainingRun:
     samples = data.inputs.shape[0]
     steps = samples // trainer.batch_size
     order = jax.random.permutation(jax.random.fold_in(run.key, run.epochs), samples)
-    carry = run.system, run.optimiser_state, Tally.empty(trainer.measures, data.inputs.dtype)
+    carry = run.system, run.optimiser_state, Tally.empty(trainer.measures, data.targets.dtype)
     chunk = max(1, steps // 40)
     for start in range(0, steps, chunk):
         stop = min(start + chunk, steps)
@@ -144,9 +145,14 @@ def _checked(system, cost, data, name):
     if data is None:
         return None
     try:
-        inputs, batched = check_inputs(system, data.inputs)
-        if not batched or inputs.shape[0] == 0:
-            raise PhysnetError(f"inputs have shape {np.shape(data.inputs)}; give at least one row, (sample, input).")
+        inputs = jnp.asarray(data.inputs)
+        if inputs.ndim == 0 or inputs.shape[0] == 0:
+            raise PhysnetError(f"inputs have shape {inputs.shape}; give at least one row, (sample, input).")
+        whole = jnp.issubdtype(inputs.dtype, jnp.integer)
+        checked, batched = check_inputs(system, inputs[:1] if whole else inputs)
+        if not batched:
+            raise PhysnetError(f"inputs have shape {inputs.shape}; give rows of samples, (sample, input).")
+        inputs = inputs if whole else checked
         return Data(inputs, check_targets(system, cost, data.targets, inputs.shape[0]))
     except PhysnetError as error:
         raise PhysnetError(f"fit: {name}: {error}") from None

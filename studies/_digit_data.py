@@ -22,9 +22,10 @@ _UNSIGNED_BYTE = 0x08
 
 @dataclass(frozen=True)
 class Digits:
-    """Images as rows of pixels in [0, 1] (float32) and their labels 0 to 9, split for training and testing."""
+    """Images as rows of grey levels (bytes) up to `white`, and their labels 0 to 9, split for training and testing."""
 
     name: str
+    white: int
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
@@ -46,9 +47,9 @@ def _small_digits(seed: int) -> Digits:
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)
-    split = train_test_split(images / 16, labels, test_size=0.2, random_state=seed, stratify=labels)
-    train, test = (part.astype(np.float32) for part in split[:2])
-    return Digits("digits 8x8", train, split[2], test, split[3])
+    images = images.astype(np.uint8)
+    train, test, *answers = train_test_split(images, labels, test_size=0.2, random_state=seed, stratify=labels)
+    return Digits("digits 8x8", 16, train, answers[0], test, answers[1])
 
 
 def _mnist(folder: Path) -> Digits:
@@ -69,10 +70,8 @@ def _mnist(folder: Path) -> Digits:
             )
         if labels.max(initial=0) > 9:
             raise PhysnetError(f"{home}: the {which} labels reach {labels.max()}; digits are 0 to 9. Fetch them again.")
-    train, test = (
-        np.float32(images.reshape(len(images), -1)) / np.float32(255) for images in (train_images, test_images)
-    )
-    return Digits("MNIST", train, train_labels, test, test_labels)
+    train, test = (images.reshape(len(images), -1) for images in (train_images, test_images))
+    return Digits("MNIST", 255, train, train_labels, test, test_labels)
 
 
 def read_idx(path: Path) -> np.ndarray:

@@ -139,7 +139,7 @@ def _train(config, data, out, resume, progress):
     network = LayeredNetwork.random(
         (data.train_images.shape[1], *config.hidden, 10),
         key=network_key,
-        input_gain=config.input_gain,
+        input_gain=config.input_gain / data.white,
         diode={"ideal": IdealDiode, "shockley": ShockleyDiode, "none": lambda: None}[config.diode](),
         dtype=dtype,
     )
@@ -148,7 +148,7 @@ def _train(config, data, out, resume, progress):
         network,
         train,
         test=Data(data.test_images, classes[data.test_labels]),
-        probe=Data(train.inputs[:8], train.targets[:8]),
+        probe=Data(*train.rows(slice(0, 8))),
         cost=SquaredError(),
         nudging=(Centred if config.nudging == "centred" else OneSided)(config.beta),
         relaxer=BlockDescent(tolerance=config.tolerance, nudged_tolerance=10 * config.tolerance),
@@ -193,9 +193,12 @@ def _comparison(config, data, trained):
     import jax.numpy as jnp
 
     from physnet import Nudge, SquaredError, relax
-    from studies._baselines import logistic_accuracy
+    from studies._baselines import logistic_accuracy, mlp_accuracy
 
-    baselines = np.array([logistic_accuracy(data), _perceptron(config, data)])
+    # A small training set needs more epochs of backpropagation until its perceptron is at its best.
+    small = len(data.train_labels) <= 10_000
+    effort = {"epochs": max(100, config.epochs) if small else config.epochs, "seed": config.seed}
+    baselines = np.array([logistic_accuracy(data, **effort), mlp_accuracy(data, config.hidden, **effort)])
     network, image = trained.system, data.test_images[0]
     target = np.eye(10)[data.test_labels[0]]
     betas = (0.0, config.beta, -config.beta) if config.nudging == "centred" else (0.0, config.beta)
@@ -218,14 +221,6 @@ def _comparison(config, data, trained):
         (Variable("nudge", ("nudge",), "S", "beta of the phase, 0 for the free one"), np.array(betas)),
     ]
     return variables, coords
-
-
-def _perceptron(config, data):
-    """A small training set needs more epochs of backpropagation until its perceptron is at its best."""
-    from studies._baselines import mlp_accuracy
-
-    epochs = config.epochs if len(data.train_labels) > 10_000 else max(100, config.epochs)
-    return mlp_accuracy(data, config.hidden, epochs=epochs, seed=config.seed)
 
 
 def summary(ds: "xr.Dataset") -> str:

@@ -43,7 +43,7 @@ def images():
         from studies._digit_data import load
 
         data = load(Path(os.environ["PHYSNET_DATA"]), 0)
-        return data.train_images[:BATCH], classes[data.train_labels[:BATCH]]
+        return np.float32(data.train_images[:BATCH]) / 255, classes[data.train_labels[:BATCH]]
     rng = np.random.default_rng(0)
     pixels = np.where(rng.random((BATCH, 784)) < 0.19, rng.random((BATCH, 784)), 0).astype(np.float32)
     return pixels, classes[rng.integers(0, 10, BATCH)]

@@ -6,6 +6,7 @@ arXiv:2402.11674). A nudged phase is solved for its displacement from the free p
 that single precision has to resolve.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -20,7 +21,7 @@ from physnet.nudging import Nudge
 from physnet.precision import by_precision
 from physnet.relaxers.base import Relaxer, Solution
 
-Layers = tuple[Float[Array, "sample node"], ...]
+Layers = Sequence[Float[Array, "_ _"]]
 
 
 class LayerProblem(NamedTuple):
@@ -162,7 +163,7 @@ class BlockDescent(Relaxer):
             zeros,
             jnp.full((samples,), jnp.inf, dtype),
             jnp.zeros((samples,), jnp.int32) + sweeps,
-            jnp.zeros((), jnp.int32),
+            jnp.max(jnp.asarray(sweeps, jnp.int32), initial=0),
         )
         return jax.lax.while_loop(unfinished, body, start)
 
@@ -240,5 +241,5 @@ def _extrapolation(problem, second_half, step, before: _Sweeps, residual: Array)
     weights = [problem.conductance[i] for i in second_half]
     along = sum(jnp.sum(g * new * c, axis=1) for g, new, c in zip(weights, step, change))
     size = sum(jnp.sum(g * c * c, axis=1) for g, c in zip(weights, change))
-    usable = (size > 0) & (before.count > 0) & (residual < before.residual)
+    usable = (size > 0) & jnp.isfinite(before.residual) & (residual < before.residual)
     return jnp.where(usable, jnp.clip(-along / jnp.where(usable, size, 1), 0, 10), 0)[:, None]

@@ -3,8 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from physnet.errors import PhysnetError
 from physnet.variable import Variable
 
 
@@ -56,15 +58,22 @@ def _ideal_diode_shares(driven, potentials, imbalance):
         yield jnp.where(holding, need / share, 0)
 
 
-def branch_dataset(equilibrium, *, title: str = "Branch voltages, currents and powers of a circuit", **attributes):
+def branch_dataset(equilibrium, **attributes):
     """A `physnet-1` dataset of every element at an equilibrium of a circuit: by name, with kind, certificate included.
 
     Power is absorbed power, voltage times current: positive in a resistor, negative in a source that delivers. It sums
-    to zero over the branches (Tellegen). attributes: further global attributes.
+    to zero over the branches (Tellegen). attributes: title, summary, references, seed, config; anything else becomes a
+    global attribute. Raises PhysnetError for an equilibrium of another system.
     """
-    from physnet import results
+    from circuits.circuit_system import CircuitSystem
+    from physnet import datasets
 
     system, state, inputs = equilibrium.system, equilibrium.state, equilibrium.inputs
+    if not isinstance(system, CircuitSystem):
+        raise PhysnetError(
+            f"branch_dataset: this is a state of {'no system' if system is None else type(system).__name__}; pass what "
+            "relax() returned for a circuit made by Circuit.build()."
+        )
     sample = ("sample",) if state.ndim == 2 else ()
     dims = (*sample, "branch")
     functions = (branch_voltages, branch_currents)
@@ -72,7 +81,8 @@ def branch_dataset(equilibrium, *, title: str = "Branch voltages, currents and p
         functions = [jax.vmap(f, in_axes=(None, 0, 0)) for f in functions]
     v, i = (f(system, state, inputs) for f in functions)
     kinds = [group.element.kind for group in system.groups() for _ in group.names]
-    return results.to_dataset(
+    return datasets.build(
+        system,
         [
             (Variable("branch_voltage", dims, "V", "voltage of each element, first terminal above second"), v),
             (Variable("branch_current", dims, "A", "current of each element, first terminal to second"), i),
@@ -81,9 +91,10 @@ def branch_dataset(equilibrium, *, title: str = "Branch voltages, currents and p
             (Variable("converged", sample, "1", "whether the steady state was reached"), equilibrium.converged),
         ],
         coords=[
-            (Variable("branch", ("branch",), "1", "element"), system.branch_names),
-            (Variable("kind", ("branch",), "1", "kind of element"), kinds),
+            (Variable("branch", ("branch",), "1", "element"), np.asarray(system.branch_names)),
+            (Variable("kind", ("branch",), "1", "kind of element"), np.asarray(kinds)),
         ],
-        title=title,
-        attrs=attributes,
+        default_title="Branch voltages, currents and powers of a circuit",
+        dtype=state.dtype,
+        **attributes,
     )

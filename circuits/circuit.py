@@ -41,7 +41,10 @@ class Circuit:
             raise PhysnetError(f"element name {name!r}: give a text that is not empty, such as 'R1'.")
         branch = Branch(name, _node(name, first), _node(name, second), element)
         if not isinstance(element, Element):
-            raise PhysnetError(f"{name}: {element!r} is not an Element; pass one, such as Resistor(1e-3).")
+            hint = (
+                "did you forget the parentheses?" if isinstance(element, type) else "pass one, such as Resistor(1e-3)."
+            )
+            raise PhysnetError(f"{name}: {element!r} is not an Element; {hint}")
         if element.law != "current" and type(element) not in (Capacitor, IdealDiode, VoltageSource):
             raise PhysnetError(f"{branch.title}: its law is '{element.law}'; an added element states a current law.")
         if any(np.ndim(leaf) for leaf in vars(element).values() if not isinstance(leaf, bool)):
@@ -73,6 +76,8 @@ class Circuit:
             given = "neither" if resistance is None else "both"
             raise PhysnetError(f"{title}: {given} given; pass resistance= (ohm) or conductance= (S), one of them.")
         if resistance is not None:
+            if not isinstance(resistance, int | float | np.number):
+                raise PhysnetError(f"{title}: resistance {resistance!r}; give a number in ohm.")
             if not (resistance > 0 and np.isfinite(resistance)):
                 raise PhysnetError(
                     f"{title}: resistance {resistance:.6g} ohm; resistances are finite and > 0. For a wire give both "
@@ -101,7 +106,8 @@ class Circuit:
         """The system that settles: its state is the vector of free node potentials, V.
 
         inputs: names of the sources whose values are the system's inputs; their declared values are the defaults.
-        outputs: node names, or pairs (node, node) for the voltage between them; by default every free node.
+        outputs: names of nodes, or pairs (node, node) for the voltage between them (one name is one output); by default
+        every free node.
         dtype: float, or numpy.float32 for single precision.
         Raises PhysnetError for a circuit without elements or without a free node; nodes that float; ideal diodes
         between free nodes; loops of voltage sources that disagree; unknown names among inputs and outputs.
@@ -117,6 +123,7 @@ class Circuit:
             )
         if outputs is None:
             outputs = topology.free
+        outputs = [outputs] if isinstance(outputs, str | int) else outputs
         pairs = [self._check_output(output, topology.nodes) for output in outputs]
         if not pairs:
             raise PhysnetError("Circuit: outputs is empty. Name nodes, or leave it out for every free node.")

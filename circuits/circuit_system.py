@@ -132,6 +132,18 @@ class CircuitSystem(EnergySystem):
             found.append((Variable("input_unit", ("input",), "1", "unit of each input"), self.labels.input_units))
         return tuple(found)
 
+    @property
+    def description(self):
+        return {
+            "kind": "CircuitSystem",
+            "elements": {
+                self._dim(i): {"count": len(group.names), "names": list(group.names)}
+                for i, group in enumerate(self.groups())
+            },
+            "inputs": list(self.labels.inputs),
+            "outputs": list(self.labels.outputs),
+        }
+
     def default_inputs(self):
         sources = [g for g in self.groups() if isinstance(g.element, VoltageSource | CurrentSource)]
         owner = {name: group for group in sources for name in group.names}

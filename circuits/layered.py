@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from circuits.elements.ideal_diode import IdealDiode
 from circuits.elements.shockley_diode import ShockleyDiode
 from circuits.nodes import FreeNode, IdealDiodeNode, Node, ShockleyNode
+from physnet import precision
 from physnet.errors import PhysnetError
 from physnet.system import EnergySystem, Parameter
 from physnet.variable import Variable
@@ -28,9 +29,10 @@ class LayeredNetwork(EnergySystem):
     co-content sum g_ij (v_i - v_j)^2 / 2 + diodes, W, whose minimum obeys Kirchhoff's current law.
 
     conductances: S, one matrix (before, after) for each pair of neighbouring layers, the first with twice as many rows
-    as there are inputs (first all +, then all -). input_gain: volt per unit of input. diode: IdealDiode, ShockleyDiode
-    or None, of every hidden node: in the first half of a layer it keeps voltages from falling below 0 V, in the second
-    half from rising above. capacitance: F, of every node to ground; matters in time only.
+    as there are inputs (first all +, then all -); every node needs a path to a source. input_gain: volt per unit of
+    input. diode: IdealDiode, ShockleyDiode or None, of every hidden node: in the first half of a layer it keeps
+    voltages from falling below 0 V, in the second half from rising above. capacitance: F, of every node to ground;
+    matters in time only. Raises PhysnetError for values that no such network can have.
     """
 
     conductances: tuple[Float[Array, "before after"], ...]
@@ -41,13 +43,12 @@ class LayeredNetwork(EnergySystem):
     midpoint_exact = True
 
     def __init__(self, conductances, *, input_gain=1.0, diode=None, capacitance=1e-12):
-        conductances = tuple(conductances)
+        conductances = _matrices(conductances)
         _check_conductances(conductances)
-        if not input_gain > 0:
-            raise PhysnetError(f"LayeredNetwork: input_gain is {input_gain}; it must be above 0 (volt per input unit).")
-        if not capacitance > 0:
-            raise PhysnetError(f"LayeredNetwork: capacitance is {capacitance} F; it must be above 0 F.")
-        dtype = jnp.result_type(*[g.dtype for g in conductances])
+        _check_scalar("input_gain", input_gain, "V (per unit of input)")
+        _check_scalar("capacitance", capacitance, "F")
+        _check_diode(diode)
+        dtype = jnp.result_type(*conductances)
         self.conductances = tuple(jnp.asarray(g, dtype) for g in conductances)
         self.input_gain = jnp.asarray(input_gain, dtype)
         self.capacitance = jnp.asarray(capacitance, dtype)
@@ -167,6 +168,20 @@ class LayeredNetwork(EnergySystem):
                 inflow = state[-1] @ self.conductances[i + 1]
         return tuple(state)
 
+    def rest_state(self, inputs):
+        """Every node at 0 V, its capacitance discharged."""
+        return tuple(jnp.zeros(g.shape[1], g.dtype) for g in self.conductances)
+
+    @property
+    def description(self):
+        return {
+            "kind": "LayeredNetwork",
+            "sizes": [*self.input_shape, *(g.shape[1] for g in self.conductances)],
+            "diode": None if self.diode is None else self.diode.description,
+            "input_gain": float(self.input_gain),
+            "capacitance": float(self.capacitance),
+        }
+
     def energy(self, state, inputs):
         # Expanded, so that the sample axis meets the conductances in matrix products only.
         first = self.conductances[0]
@@ -197,7 +212,8 @@ class LayeredNetwork(EnergySystem):
     def residual_scale(self, state, inputs):
         """Sum of |branch currents|, A, at every node, diodes included.
 
-        At least eps^(1/4) of g |v|: a node that carries no current is balanced as well as its voltage can be resolved.
+        At least eps^(1/4) of g |v|, and of the diode's saturation current: a node that carries no current is balanced
+        as well as its voltage, and the two halves of its diode's law, can be resolved.
         """
         sources = self.input_gain * jnp.concatenate([inputs, -inputs])
         layers = (sources, *state)
@@ -207,11 +223,12 @@ class LayeredNetwork(EnergySystem):
             scale[i] += below
             scale[i + 1] += above
         scale = scale[1:]
-        if isinstance(self.diode, ShockleyDiode):
-            diodes = [jnp.abs(self.diode.current(n.orientation * v)) for n, v in zip(self.nodes(), state[:-1])]
-            scale = [*(s + d for s, d in zip(scale, diodes)), scale[-1]]
         share = jnp.finfo(scale[0].dtype).eps ** 0.25
         resolved = [share * g * jnp.abs(v) for g, v in zip(self.node_conductance(), state)]
+        if isinstance(self.diode, ShockleyDiode):
+            resolved = [*(r + share * self.diode.saturation_current for r in resolved[:-1]), resolved[-1]]
+            diodes = [jnp.abs(self.diode.current(n.orientation * v)) for n, v in zip(self.nodes(), state[:-1])]
+            scale = [*(s + d for s, d in zip(scale, diodes)), scale[-1]]
         return tuple(jnp.maximum(s, r) for s, r in zip(scale, resolved))
 
     def nudging_scale(self, state, inputs):
@@ -228,8 +245,15 @@ class LayeredNetwork(EnergySystem):
 
 
 def thevenin_conductance(network: LayeredNetwork) -> Float[Array, ""]:
-    """Smallest eigenvalue, S, of the Schur complement of the output layer, all diodes open: layer by layer."""
+    """Smallest eigenvalue, S, of the Schur complement of the output layer, all diodes open: layer by layer.
+
+    A node whose branches are all open is left out.
+    """
     total = network.node_conductance()
+    # On the diagonal, in the place of 0, it is above every eigenvalue that counts.
+    largest = jnp.max(jnp.concatenate(total))
+    largest = jnp.where(largest > 0, largest, 1)
+    total = [jnp.where(g > 0, g, largest) for g in total]
     schur = jnp.diag(total[0])
     for g, conductance in zip(network.conductances[1:], total[1:]):
         schur = jnp.diag(conductance) - g.T @ jnp.linalg.solve(schur, g)
@@ -245,6 +269,35 @@ def _absolute_currents(below, above, conductance):
         return total + currents, jnp.sum(currents)
 
     return jax.lax.scan(column, jnp.zeros_like(below), (conductance.T, above))
+
+
+def _matrices(conductances) -> tuple[Array, ...]:
+    """Each of the conductances as an array of floats."""
+    try:
+        conductances = tuple(conductances)
+    except TypeError:
+        raise PhysnetError("LayeredNetwork: conductances are a sequence of matrices (before, after), S.") from None
+    arrays = [precision.real_array(g, f"LayeredNetwork: conductances[{i}]") for i, g in enumerate(conductances)]
+    return tuple(jnp.asarray(g, None if jnp.issubdtype(g.dtype, jnp.floating) else float) for g in arrays)
+
+
+def _check_scalar(name: str, value, units: str) -> None:
+    if isinstance(value, jax.core.Tracer):
+        return
+    array = np.asarray(precision.real_array(value, f"LayeredNetwork: {name}"))
+    if array.ndim:
+        raise PhysnetError(f"LayeredNetwork: {name} has shape {array.shape}; give one number, {units}.")
+    if not (array > 0 and np.isfinite(array)):
+        raise PhysnetError(f"LayeredNetwork: {name} is {array:.6g} {units}; it must be finite and above 0.")
+
+
+def _check_diode(diode) -> None:
+    if isinstance(diode, type) and issubclass(diode, IdealDiode | ShockleyDiode):
+        raise PhysnetError(f"LayeredNetwork: diode is the class {diode.__name__}; did you forget the parentheses?")
+    if diode is not None and not isinstance(diode, IdealDiode | ShockleyDiode):
+        raise PhysnetError(f"LayeredNetwork: diode is {diode!r}; pass IdealDiode(), ShockleyDiode(...) or None.")
+    if any(np.ndim(leaf) for leaf in jax.tree.leaves(diode)):
+        raise PhysnetError("LayeredNetwork: the diode's values are arrays; all hidden nodes share one diode's values.")
 
 
 def _check_conductances(conductances) -> None:
@@ -277,16 +330,23 @@ def _check_conductances(conductances) -> None:
 
 
 def _check_connected(conductances) -> None:
-    """A settling node without any branch floats: its voltage is undefined."""
+    """A settling node that no path of branches joins to a source floats: its voltage is undefined."""
     if any(isinstance(g, jax.core.Tracer) for g in conductances):
         return
-    for i, g in enumerate(conductances):
-        total = np.asarray(g).sum(axis=0)
-        if i + 1 < len(conductances):
-            total = total + np.asarray(conductances[i + 1]).sum(axis=1)
-        if (total == 0).any():
-            layer = "output" if i + 1 == len(conductances) else f"hidden_{i + 1}"
-            raise PhysnetError(
-                f"LayeredNetwork: node {int(np.argmin(total))} of layer {layer} floats: all its conductances are 0 S. "
-                "Give it at least one branch."
-            )
+    matrices = [np.asarray(g) for g in conductances]
+    reached = [np.ones(len(matrices[0]), bool), *(np.zeros(g.shape[1], bool) for g in matrices)]
+    count = -1
+    while count < (count := sum(int(layer.sum()) for layer in reached)):
+        for i, g in enumerate(matrices):
+            reached[i + 1] |= reached[i].astype(g.dtype) @ g > 0
+        if all(layer.all() for layer in reached):
+            return
+        for i, g in reversed(list(enumerate(matrices))):
+            reached[i] |= g @ reached[i + 1].astype(g.dtype) > 0
+    names = [*(f"hidden_{i + 1}" for i in range(len(matrices) - 1)), "output"]
+    apart = [f"node {k} of layer {name}" for name, layer in zip(names, reached[1:]) for k in np.flatnonzero(~layer)]
+    others = f" (and {len(apart) - 1} more, {apart[1]} the next)" if len(apart) > 1 else ""
+    raise PhysnetError(
+        f"LayeredNetwork: {apart[0]} floats{others}: no path of conductances above 0 S leads from it to a source. "
+        "Give it at least one branch to a node that has one."
+    )

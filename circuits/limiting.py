@@ -13,7 +13,7 @@ class Limited(Element):
     """`inner` up to `limit` (V), and its tangent there beyond: still convex, and never infinite."""
 
     inner: Element
-    limit: Float[Array, " element"]
+    limit: Float[Array, "*element"] | float
 
     @property
     def kind(self):

@@ -86,22 +86,27 @@ class IdealDiodeNode(Node):
 class ShockleyNode(Node):
     """A Shockley diode to ground, i = Is (exp(v / a) - 1): the node voltage is a Lambert W of the drive.
 
+    0 V where nothing else is connected.
+
     orientation: +1 with the anode at the node (holds the voltage down), -1 with the cathode there.
     log_saturation: log(Is / 1 A) at the operating point. thermal_voltage: a = n k T / q, V.
     """
 
-    orientation: Float[Array, " n"]
+    orientation: Float[Array, "*shared n"]
     log_saturation: Float[Array, "*sample n"]
     thermal_voltage: Float[Array, ""]
 
     def settle(self, inflow, conductance):
         a, saturation = self.thermal_voltage, jnp.exp(self.log_saturation)
+        connected = conductance > 0
+        conductance = jnp.where(connected, conductance, 1)
         drive = (self.orientation * inflow + saturation) / (a * conductance)
         log_ratio = self.log_saturation - jnp.log(a * conductance)
         omega = log_lambert(log_ratio + drive)
         # Two forms of one number; each is free of cancellation where it is used.
         conducting = jnp.log(jnp.where(omega > 0, omega, 1)) - log_ratio
-        return self.orientation * a * jnp.where(omega > 1, conducting, drive - omega)
+        voltage = self.orientation * a * jnp.where(omega > 1, conducting, drive - omega)
+        return jnp.where(connected, voltage, 0)
 
     def imbalance(self, inflow, conductance, voltage):
         diode = jnp.exp(self.log_saturation) * jnp.expm1(self.orientation * voltage / self.thermal_voltage)

@@ -136,15 +136,15 @@ def check_gradient(
     inputs = reference.free.inputs
     targets = check_targets(system, cost, targets, inputs.shape[0])
     free = replace(reference.free, inputs=None, system=None)
-    scale = nudging_scales(system, free.state, inputs)
+    scale = nudging_scales(system, cost, free.state, inputs)
     units = beta_units(system, cost)
-    check_nudging(nudging, scale, "check_gradient", units)
+    check_nudging(nudging, cost, scale, "check_gradient", units)
     if betas is None:
         betas = np.geomspace(1e-4, 1, 13)
         betas = betas[betas * nudging.most_negative < 1]
     betas = np.sort(np.asarray(betas, dtype=float))
     for beta in betas:
-        check_nudging(replace(nudging, beta=float(beta), relative=True), scale, "check_gradient, betas", units)
+        check_nudging(replace(nudging, beta=float(beta), relative=True), cost, scale, "check_gradient, betas", units)
 
     unit = replace(nudging, beta=1.0, relative=True)
     chosen = [parameter for parameter in system.parameters if parameter.trainable]

@@ -1,6 +1,8 @@
 """A training run as one dataset, and back: the history file is the checkpoint."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -13,7 +15,7 @@ from physnet.precision import dtype_of
 from physnet.system import map_parameters
 from physnet.variable import Variable
 
-_MAY_DIFFER = ("epochs", "data")  # where the data lie is not what they are
+_MAY_DIFFER = ("epochs", "data")  # of a config; where the data lie is not what they are: those are compared
 
 
 def to_dataset(run, extra=(), coords=()):
@@ -49,8 +51,25 @@ def to_dataset(run, extra=(), coords=()):
         title=run.attributes.get("title", f"{type(system).__name__} trained by Equilibrium Propagation"),
         summary=run.attributes.get("summary", ""),
         references=run.attributes.get("references", ""),
-        attrs=provided | extra | {"physnet_key": _key_text(run.key)},
+        attrs=provided | extra | {"physnet_key": _key_text(run.key), "physnet_fit": json.dumps(run.settings)},
     )
+
+
+def settings(system, trainer, optimiser_state, data) -> dict[str, str]:
+    """What tells one run from another beside its config: everything that `fit` was given, as far as it has a text."""
+    digest = hashlib.sha256()
+    for part in (data.inputs, data.targets):
+        digest.update(np.ascontiguousarray(part))
+    shapes = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}" if eqx.is_array(leaf) else "", optimiser_state)
+    return {
+        "system": repr(system),
+        "cost": repr(trainer.cost),
+        "nudging": repr(trainer.nudging),
+        "relaxer": repr(trainer.relaxer),
+        "batch_size": str(trainer.batch_size),
+        "optimiser": ", ".join(jax.tree.leaves(shapes)),
+        "data": digest.hexdigest(),
+    }
 
 
 def restore(run, path):
@@ -59,35 +78,41 @@ def restore(run, path):
         raise PhysnetError("fit: resume=True needs out=FILE, the history file to go on from.")
     ds = results.open(path)
     _check_same_run(run, ds, path)
-    try:
-        system = map_parameters(lambda p, old: _like(ds, p.variable.name, old), run.system, only_trainable=False)
-        leaves, structure = jax.tree.flatten(run.optimiser_state)
-        arrays = iter(_optimiser_arrays(run.optimiser_state))
-        restored = [_like(ds, next(arrays)[0], leaf) if eqx.is_array(leaf) else leaf for leaf in leaves]
-        history = {variable.name: ds[variable.name].values for variable in run.variables}
-    except KeyError as missing:
-        raise PhysnetError(
-            f"{path}: no variable {missing.args[0]!r}, so this is no checkpoint of this run. Start anew."
-        ) from None
-    state = jax.tree.unflatten(structure, restored)
-    return type(run)(system, state, history, run.variables, run.config, run.key, run.attributes)
+    wanted = [p.variable.name for p in run.system.parameters] + [variable.name for variable in run.variables]
+    missing = [name for name in wanted if name not in ds]
+    if missing:
+        raise PhysnetError(f"{path}: no variable {missing[0]!r}, so this is no checkpoint of this run. Start anew.")
+    system = map_parameters(lambda p, old: _like(ds, p.variable.name, old), run.system, only_trainable=False)
+    leaves, structure = jax.tree.flatten(run.optimiser_state)
+    arrays = iter(_optimiser_arrays(run.optimiser_state))
+    restored = [_like(ds, next(arrays)[0], leaf) if eqx.is_array(leaf) else leaf for leaf in leaves]
+    history = {variable.name: ds[variable.name].values for variable in run.variables}
+    return replace(run, system=system, optimiser_state=jax.tree.unflatten(structure, restored), history=history)
 
 
 def _check_same_run(run, ds, path):
-    stored = json.loads(ds.attrs.get("physnet_config", "{}"))
-    asked = json.loads(provenance.config_json(run.config))
-    different = [
-        f"{name}: {stored.get(name)!r} in the file, {asked.get(name)!r} now"
-        for name in sorted({*stored, *asked})
-        if name not in _MAY_DIFFER and stored.get(name) != asked.get(name)
-    ]
+    different = _differences(ds.attrs.get("physnet_config", "{}"), provenance.config_json(run.config), _MAY_DIFFER)
+    different += _differences(ds.attrs.get("physnet_fit", "{}"), json.dumps(run.settings))
     if ds.attrs.get("physnet_key") != _key_text(run.key):
         different.append("the random key (seed)")
+    for p in run.system.parameters:
+        name = p.variable.name
+        if not p.trainable and name in ds and not np.array_equal(ds[name].values, np.asarray(p.get(run.system))):
+            different.append(f"{name}: another value in the file")
     if different:
         raise PhysnetError(
             f"{path} holds another run ({'; '.join(different)}). Resume with the same options (only epochs may "
             "differ), or write to another file."
         )
+
+
+def _differences(stored: str, asked: str, ignored=()) -> list[str]:
+    stored, asked = json.loads(stored), json.loads(asked)
+    return [
+        f"{name}: {stored.get(name)!r} in the file, {asked.get(name)!r} now"
+        for name in sorted({*stored, *asked})
+        if name not in ignored and stored.get(name) != asked.get(name)
+    ]
 
 
 def _optimiser_arrays(state):

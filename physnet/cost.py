@@ -8,7 +8,7 @@ import numpy as np
 from jax.nn import log_softmax
 from jaxtyping import Array, Float
 
-from physnet.errors import PhysnetError
+from physnet.errors import PhysnetError, require_instance
 
 
 class Cost(eqx.Module):
@@ -26,6 +26,10 @@ class Cost(eqx.Module):
         """Unit of the cost for outputs of this unit; 1 unless the cost says otherwise."""
         return "1"
 
+    @abstractmethod
+    def largest_curvature(self) -> float:
+        """An upper bound of d2C/d(outputs)2 along any direction, what a beta is measured against."""
+
     def check(self, targets: np.ndarray) -> None:
         """Raises PhysnetError for targets that this cost cannot take."""
 
@@ -37,6 +41,9 @@ class SquaredError(Cost):
         return 0.5 * jnp.sum((outputs - target) ** 2)
 
     def curvature(self):
+        return 1.0
+
+    def largest_curvature(self):
         return 1.0
 
     def units(self, output_units):
@@ -54,6 +61,9 @@ class CrossEntropy(Cost):
     def __call__(self, outputs, target):
         return -jnp.sum(target * log_softmax(outputs / self.temperature))
 
+    def largest_curvature(self):
+        return 0.5 / self.temperature**2  # diag(p) - p p^T has no eigenvalue above 1/2
+
     def check(self, targets):
         sums = np.sum(targets, axis=-1)
         if np.any(targets < 0) or np.any(np.abs(sums - 1) > 1e-4):
@@ -70,7 +80,8 @@ def check_targets(system, cost: Cost, targets, samples: int):
     from physnet import precision
 
     dtype = precision.dtype_of(eqx.filter(system, eqx.is_inexact_array))
-    targets = np.asarray(targets)
+    require_instance(cost, Cost, "cost")
+    targets = np.asarray(precision.real_array(targets, "targets"))
     state, inputs = jax.eval_shape(
         lambda: (lambda x: (system.initial_state(x), x))(jnp.zeros(system.input_shape, dtype))
     )

@@ -30,18 +30,24 @@ def to_dataset(result, **attributes):
 
 
 def build(system: System, variables, *, coords=(), default_title: str, dtype, **attributes):
-    """A dataset with provenance, of (Variable, array) pairs, and of the system's coordinates that fit their dims."""
+    """A dataset with provenance, of (Variable, array) pairs, and of the system's coordinates that fit their dims.
+
+    The system's description stands in the attribute physnet_system (JSON) and, where no config is given, in its place.
+    """
     variables = list(variables)
     dims = {dim for variable, _ in variables for dim in variable.dims}
     named = [(variable, np.asarray(labels)) for variable, labels in system.coordinates()]
     coords = [*coords, *(pair for pair in named if set(pair[0].dims) <= dims)]
     known = {name: attributes.pop(name) for name in ("summary", "references") if name in attributes}
+    config = attributes.pop("config", None)
     provided = provenance.collect(
-        attributes.pop("config", None),
+        {"system": system.description} if config is None and system.description else config,
         seed=attributes.pop("seed", None),
         precision="single" if np.dtype(dtype) == np.float32 else "double",
         device=jax.devices()[0].device_kind,
     )
+    if system.description:
+        provided["physnet_system"] = provenance.config_json(system.description)
     title = attributes.pop("title", None) or default_title
     return results.to_dataset(variables, coords=coords, title=title, attrs=provided | attributes, **known)
 

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from physnet import precision
-from physnet.cost import check_targets
-from physnet.errors import ConvergenceError, PhysnetError
+from physnet.cost import Cost, check_targets
+from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.nudging import Nudge
 from physnet.nudging_scale import beta_units, check_beta, nudging_scales
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
-from physnet.system import EnergySystem, System, check_inputs
+from physnet.system import EnergySystem, System, check_initial, check_inputs
 
 CONVERGED, TOO_MANY_STEPS, NOT_FINITE = 0, 1, 2
 STATUS = ("converged", "steps exhausted above the tolerance", "the state is not finite")
@@ -25,7 +25,8 @@ class Equilibrium(eqx.Module):
     """A steady state, or the best that was reached, and how good it is. Leading sample axis where the inputs had one.
 
     state: shaped like the system's state. outputs: (output,). energy: in the system's energy unit.
-    residual: relative, the largest over nodes of |sum of currents| / sum of |currents| for a circuit.
+    residual: relative, the largest over nodes of |sum of currents| / sum of |currents| for a circuit, the sum being no
+    less than what arithmetic can resolve (`System.residual_scale`).
     imbalance: the largest absolute residual, in the residual's unit (A). steps: iterations of the relaxer.
     converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite.
     displacement: state minus the free state, for a nudged phase; None for a free one.
@@ -83,7 +84,9 @@ def settle(
     finite = jax.vmap(lambda leaves: jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])))(
         jax.tree.leaves(solution.state)
     )
-    converged = finite & (residual <= relaxer.tolerance_for(outputs.dtype) if certify else solution.settled)
+    converged = finite & (residual <= relaxer.tolerance_for(outputs.dtype)) if certify else finite
+    if solution.settled is not None:
+        converged = converged & solution.settled
     status = jnp.where(converged, CONVERGED, jnp.where(finite, TOO_MANY_STEPS, NOT_FINITE)).astype(jnp.int8)
     displacement = solution.displacement
     if displacement is None and reference is not None:
@@ -108,6 +111,9 @@ compiled_settle = eqx.filter_jit(settle)
 def check_relaxer(system: System, relaxer: Relaxer | None, cost=None) -> Relaxer:
     """The relaxer to use: the given one, or the system's own. Raises PhysnetError where it refuses the system."""
     relaxer = system.default_relaxer() if relaxer is None else relaxer
+    require_instance(relaxer, Relaxer, "relaxer")
+    if cost is not None:
+        require_instance(cost, Cost, "cost")
     reason = relaxer.refuses(system, cost)
     if reason is not None:
         raise PhysnetError(f"{type(relaxer).__name__} refuses {type(system).__name__}: {reason}")
@@ -136,13 +142,13 @@ def relax(
     relaxer = check_relaxer(system, relaxer, None if nudge is None else nudge.cost)
     samples = inputs.shape[0]
     if nudge is not None:
-        beta = precision.asarray(nudge.beta, inputs.dtype)
+        beta = _check_nudge_beta(nudge.beta, samples, inputs.dtype)
         target = check_targets(system, nudge.cost, nudge.target, samples)
         nudge = Nudge(nudge.cost, target, jnp.broadcast_to(beta, (samples,)))
         if bool(jnp.any(beta < 0)):
             _check_negative_beta(system, inputs, nudge, relaxer, throw)
-    if initial is not None and not batched:
-        initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
+    if initial is not None:
+        initial = check_initial(system, inputs, initial, batched)
     equilibrium = compiled_settle(system, inputs, nudge, relaxer, initial=initial)
     if throw:
         raise_unless_converged(equilibrium, system, relaxer, "relax")
@@ -152,13 +158,26 @@ def relax(
     return replace(equilibrium, system=system)
 
 
+def _check_nudge_beta(beta, samples: int, dtype) -> Array:
+    """beta as an array, () or (sample,). Raises PhysnetError."""
+    beta = precision.asarray(precision.real_array(beta, "relax: beta of the nudge"), dtype)
+    if beta.shape not in ((), (samples,)):
+        raise PhysnetError(
+            f"relax: beta of the nudge has shape {beta.shape}; give one number, or one for each of the {samples} "
+            "samples of inputs."
+        )
+    if not bool(jnp.all(jnp.isfinite(beta))):
+        raise PhysnetError("relax: beta of the nudge is NaN or infinite; it must be finite.")
+    return beta
+
+
 def _check_negative_beta(system, inputs, nudge, relaxer, throw):
     """A negative nudge is refused where, at the free state, it would unbind the outputs."""
     free = compiled_settle(system, inputs, None, relaxer, initial=None)
     if throw:
         raise_unless_converged(free, system, relaxer, "relax, free phase")
-    scales = nudging_scales(system, free.state, inputs)
-    check_beta(nudge.beta, scales, "relax", beta_units(system, nudge.cost))
+    scales = nudging_scales(system, nudge.cost, free.state, inputs)
+    check_beta(nudge.beta, nudge.cost, scales, "relax", beta_units(system, nudge.cost))
 
 
 def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Relaxer, where: str) -> None:

@@ -11,3 +11,12 @@ class ConvergenceError(PhysnetError):
 
 class SchemaError(PhysnetError):
     """A dataset or file does not follow the `physnet-1` schema (see docs/schema.md)."""
+
+
+def require_instance(value, kind: type, name: str) -> None:
+    """Raises PhysnetError unless `value` is a `kind`; a class in its place gets its parentheses named."""
+    if isinstance(value, kind):
+        return
+    if isinstance(value, type) and issubclass(value, kind):
+        raise PhysnetError(f"{name} is the class {value.__name__}; did you forget the parentheses?")
+    raise PhysnetError(f"{name} is {value!r}; pass an object of a subclass of {kind.__name__}.")

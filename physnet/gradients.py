@@ -177,8 +177,8 @@ def ep_gradient(
     inputs, targets, relaxer, free = _prepare(system, inputs, targets, cost, relaxer, throw, "ep_gradient")
     scale = None
     if nudging.relative or nudging.most_negative:
-        scale = nudging_scales(system, free.state, inputs)
-        check_nudging(nudging, scale, "ep_gradient", beta_units(system, cost))
+        scale = nudging_scales(system, cost, free.state, inputs)
+        check_nudging(nudging, cost, scale, "ep_gradient", beta_units(system, cost))
     beta = nudging.beta * (scale if nudging.relative else jnp.ones(inputs.shape[:1], inputs.dtype))
     unit = replace(nudging, beta=1.0, relative=True)  # the size of beta travels as an array: one program for all
     result = _phase_gradient(system, inputs, targets, cost, unit, relaxer, scale=beta, free=free)

@@ -44,6 +44,8 @@ class Nudging(eqx.Module):
 
     def __check_init__(self):
         name = type(self).__name__
+        if isinstance(self.beta, bool) or not isinstance(self.beta, int | float | np.integer | np.floating):
+            raise PhysnetError(f"{name}: beta is {self.beta!r}; give one number, such as {name}(beta=1e-2).")
         if not np.isfinite(self.beta) or self.beta == 0:
             raise PhysnetError(
                 f"{name}: beta is {self.beta}; it must be finite and not 0, since the gradient is a difference over "
@@ -76,6 +78,10 @@ class OneSided(Nudging):
 
     pairs = ((0, FREE),)
     order = 1
+
+    def __check_init__(self):
+        if self.sign not in (1, -1):
+            raise PhysnetError(f"OneSided: sign is {self.sign!r}; it is +1 (towards the target) or -1 (away from it).")
 
     @property
     def factors(self):

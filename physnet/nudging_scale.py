@@ -12,24 +12,32 @@ from physnet.system import System
 from physnet.variable import quotient_units
 
 
+def nudging_unit(system: System, cost: Cost, state: PyTree, inputs: Array) -> Float[Array, ""]:
+    """The unit of a relative beta for one sample: the outputs' stiffness over the cost's largest curvature.
+
+    Below it the nudged energy curves upwards along every change of the outputs, either sign of beta.
+    """
+    return system.nudging_scale(state, inputs) / cost.largest_curvature()
+
+
 @eqx.filter_jit
-def nudging_scales(system: System, states: PyTree, inputs: Array) -> Float[Array, " sample"]:
-    """The unit of a relative beta for each sample, at its free state: see `System.nudging_scale`."""
-    return jax.vmap(system.nudging_scale)(states, inputs)
+def nudging_scales(system: System, cost: Cost, states: PyTree, inputs: Array) -> Float[Array, " sample"]:
+    """`nudging_unit` of every sample at its free state (sample, ...)."""
+    return jax.vmap(lambda state, inputs: nudging_unit(system, cost, state, inputs))(states, inputs)
 
 
-def check_nudging(nudging: Nudging, scales: Array, where: str, units: str = "S") -> None:
+def check_nudging(nudging: Nudging, cost: Cost, scales: Array, where: str, units: str = "S") -> None:
     """Raises PhysnetError if the most negative beta of a stencil would unbind the outputs of any sample."""
     scales = np.asarray(scales)
     unit = scales if nudging.relative else np.ones_like(scales)
-    advice = f"{type(nudging).__name__}(beta=0.1, relative=True), or OneSided"
-    check_beta(-nudging.most_negative * nudging.beta * unit, scales, where, units, advice)
+    check_beta(-nudging.most_negative * nudging.beta * unit, cost, scales, where, units)
 
 
-def check_beta(betas, scales, where: str, units: str, advice: str = "at most a tenth of that") -> None:
+def check_beta(betas, cost: Cost, scales, where: str, units: str = "S") -> None:
     """Raises PhysnetError where -beta is not below the nudging scale of its sample.
 
-    betas, scales: (sample,), in `units`. advice: what to use instead.
+    betas, scales: (sample,), in `units`. A cost that is not quadratic grows more slowly than the energy, so that beyond
+    the scale the nudged energy may have several minima, but it has one: such costs are not refused.
     """
     betas, scales = np.broadcast_arrays(np.asarray(betas, float), np.asarray(scales, float))
     if np.isnan(scales).any():
@@ -38,12 +46,13 @@ def check_beta(betas, scales, where: str, units: str, advice: str = "at most a t
             "so beta has no unit and its sign no limit. Look for parts of the system that nothing holds in place."
         )
     beyond = (betas < 0) & ~(-betas < scales)
-    if beyond.any():
+    if beyond.any() and cost.curvature() is not None:
         worst = int(np.argmax(beyond))
         raise PhysnetError(
             f"{where}: beta = {betas.flat[worst]:.4g} {units} is too negative: at -{scales.flat[worst]:.4g} {units} "
             "(the smallest stiffness of the outputs; in a circuit, the smallest eigenvalue of their Thevenin "
-            f"conductance) the energy has no minimum. Use a smaller beta: {advice}."
+            "conductance) the energy has no minimum. Use a smaller beta (a tenth of that is gentle), a relative one "
+            "(beta=0.1, relative=True), or a one-sided nudge."
         )
 
 

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from physnet.errors import PhysnetError
+
 if "JAX_ENABLE_X64" not in os.environ:
     jax.config.update("jax_enable_x64", True)
 
@@ -28,6 +30,19 @@ def by_precision(value: float | None, dtype, *, double: float, single: float) ->
     if value is not None:
         return value
     return double if jnp.finfo(dtype).eps < 1e-10 else single
+
+
+def real_array(value, what: str) -> np.ndarray | Array:
+    """The value as an array of real numbers, in its own dtype. Raises PhysnetError that names it by `what`."""
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except (TypeError, ValueError):
+        raise PhysnetError(f"{what}: no array of numbers can be made of it. Give rows of equal length.") from None
+    real = array.dtype == bool or jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)
+    if not real:
+        example = f" ({value!r})" if isinstance(value, str) else ""
+        raise PhysnetError(f"{what}: real numbers are needed, not values of type {array.dtype}{example}.")
+    return array
 
 
 def asarray(value, dtype) -> Array:

@@ -78,6 +78,13 @@ class System(eqx.Module):
     def initial_state(self, inputs: Array, key: PRNGKeyArray | None = None) -> PyTree:
         """Where a cold relaxation starts; drawn with `key` where the system starts at random."""
 
+    def rest_state(self, inputs: Array) -> PyTree:
+        """Where `integrate` starts, before the inputs are switched on; `initial_state` unless the system knows better.
+
+        A relaxation may start from a guess near its end; what happens in time starts where the system really is.
+        """
+        return self.initial_state(inputs)
+
     @abstractmethod
     def residual(self, state: PyTree, inputs: Array) -> PyTree:
         """What vanishes at equilibrium, shaped like the state (for an energy, dE/ds)."""
@@ -98,6 +105,11 @@ class System(eqx.Module):
         """Names along the dims of `variables`, `input_variable` and `parameters`: ((variable, labels), ...)."""
         return ()
 
+    @property
+    def description(self) -> dict:
+        """What made the system and no parameter array says (sizes, kinds of element), as plain values for JSON."""
+        return {}
+
     def default_inputs(self) -> Array | None:
         """The inputs of a system that can be relaxed without naming any, else None."""
         return None
@@ -109,10 +121,10 @@ class System(eqx.Module):
     def residual_scale(self, state: PyTree, inputs: Array) -> PyTree:
         """The size of the terms that cancel in `residual`, shaped like the state; ones where it has no better measure.
 
-        The relative residual is the largest |residual| / residual_scale. Count terms as they are computed: the two
-        halves Is exp(v/nVt) and Is of a junction's current, and, for a conductance g between v_i and v_j, besides
-        |g (v_i - v_j)| a small share of g (|v_i| + |v_j|) (1e-5 in double, 1e-2 in single precision), since
-        v_i - v_j is only known to the rounding of v_i. Otherwise a node that carries leakage alone never certifies.
+        The relative residual is the largest |residual| / residual_scale. Give the sum of |terms|, the |currents| at a
+        node, but no less than a share eps^(1/4) (1e-4 in double, 2e-2 in single precision) of the numbers that they
+        are computed from, eps being the rounding: g (|v_i| + |v_j|) for a current g (v_i - v_j), Is for a junction's
+        Is exp(v/nVt) - Is. Otherwise a node that carries next to no current never certifies.
         """
         return jax.tree.map(jnp.ones_like, state)
 
@@ -193,6 +205,7 @@ def check_inputs(system: System, inputs) -> tuple[Array, bool]:
                 f"{type(system).__name__}: inputs are missing; pass an array of shape {system.input_shape} "
                 f"({system.input_variable.long_name}, {system.input_variable.units})."
             )
+    inputs = precision.real_array(inputs, f"{type(system).__name__}: inputs")
     inputs = precision.asarray(inputs, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
     shape = system.input_shape
     if inputs.shape[inputs.ndim - len(shape) :] != shape or inputs.ndim not in (len(shape), len(shape) + 1):
@@ -204,3 +217,29 @@ def check_inputs(system: System, inputs) -> tuple[Array, bool]:
         raise PhysnetError(f"{type(system).__name__}: inputs hold NaN or infinite values; every value must be finite.")
     batched = inputs.ndim == len(shape) + 1
     return (inputs if batched else inputs[None]), batched
+
+
+def check_initial(system: System, inputs: Array, initial: PyTree, batched: bool) -> PyTree:
+    """A state to start from, with a leading sample axis, shaped and typed as the system's own. Raises PhysnetError.
+
+    inputs: (sample, ...). batched: whether the samples of `initial` have that axis already.
+    """
+    expected = jax.eval_shape(jax.vmap(system.initial_state), inputs)
+    where = f"{type(system).__name__}: initial"
+    if jax.tree.structure(initial) != jax.tree.structure(expected):
+        names = ", ".join(variable.name for variable in system.variables)
+        raise PhysnetError(
+            f"{where} is a {type(initial).__name__} that is not built like the state of the system ({names}). Change "
+            "the `state` of an equilibrium, or system.initial_state(inputs)."
+        )
+
+    def check(variable, leaf, like):
+        array = precision.real_array(leaf, f"{where}, {variable.name}")
+        shape = like.shape if batched else like.shape[1:]
+        if array.shape != shape:
+            raise PhysnetError(f"{where}: {variable.name} has shape {array.shape}; expected {shape}.")
+        return jnp.asarray(array if batched else array[None], like.dtype)
+
+    leaves, structure = jax.tree.flatten(expected)
+    checked = map(check, system.variables, jax.tree.leaves(initial), leaves)
+    return jax.tree.unflatten(structure, list(checked))

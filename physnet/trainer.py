@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from physnet.cost import Cost
 from physnet.equilibrium import settle
@@ -31,8 +31,8 @@ class Data(eqx.Module):
     Integer inputs, such as pixels in bytes, stay integers until their batch settles: a quarter of the memory.
     """
 
-    inputs: Array
-    targets: Float[Array, "sample output"]
+    inputs: Shaped[Array | np.ndarray, "sample input"]
+    targets: Float[Array | np.ndarray, "sample output"]
 
     def rows(self, index) -> tuple[Array, Array]:
         """(inputs, targets) of a slice or an array of sample numbers, both in the targets' precision."""
@@ -69,7 +69,7 @@ class Trainer(eqx.Module):
     def gradient(self, system: System, inputs: Array, targets: Array) -> EPGradient:
         """The EP gradient of a batch, its residuals by the relaxer's own measure."""
         free = settle(system, inputs, None, self.relaxer, certify=False)
-        scale = jax.vmap(system.nudging_scale)(free.state, inputs) if self.nudging.relative else None
+        scale = nudging_scales(system, self.cost, free.state, inputs) if self.nudging.relative else None
         return phase_gradient(
             system, inputs, targets, self.cost, self.nudging, self.relaxer, scale=scale, free=free, certify=False
         )
@@ -98,7 +98,7 @@ class Trainer(eqx.Module):
         }
 
     def evaluate(self, system, test, chunk=500):
-        """Mean cost and measures of the free states of `test`, a chunk of samples at a time."""
+        """Mean cost, measures and converged fraction of the free states of `test`, a chunk of samples at a time."""
         totals, count = {}, test.inputs.shape[0]
         for start in range(0, count, chunk):
             for name, value in _evaluate(self, system, *test.rows(slice(start, start + chunk))).items():
@@ -109,12 +109,13 @@ class Trainer(eqx.Module):
         """Raises PhysnetError where the most negative beta no longer leaves the outputs bound, on some samples."""
         if self.nudging.most_negative:
             inputs, _ = data.rows(slice(0, 16))
-            scales = nudging_scales(system, _free_states(self.relaxer, system, inputs), inputs)
-            check_nudging(self.nudging, scales, "fit", beta_units(system, self.cost))
+            scales = nudging_scales(system, self.cost, _free_states(self.relaxer, system, inputs), inputs)
+            check_nudging(self.nudging, self.cost, scales, "fit", beta_units(system, self.cost))
 
     def compare(self, system, probe):
         """Cosine between the EP and the implicit gradient on the probe batch, parameter by parameter."""
-        return {"gradient_cosine": np.asarray(_compare(self, system, *probe.rows(slice(None))))}
+        cosine, converged = _compare(self, system, *probe.rows(slice(None)))
+        return {"gradient_cosine": np.asarray(cosine), "probe_converged": float(converged)}
 
 
 @eqx.filter_jit
@@ -148,7 +149,8 @@ def _train(engine, carry, data, order, start, stop):
 def _evaluate(engine, system, inputs, targets):
     free = settle(system, inputs, None, engine.relaxer, certify=False)
     measures = {"cost": engine.cost, **engine.measures}
-    return {name: jnp.sum(jax.vmap(measure)(free.outputs, targets)) for name, measure in measures.items()}
+    sums = {name: jnp.sum(jax.vmap(measure)(free.outputs, targets)) for name, measure in measures.items()}
+    return sums | {"converged": jnp.sum(free.converged)}
 
 
 @eqx.filter_jit
@@ -156,7 +158,8 @@ def _compare(engine, system, inputs, targets):
     learned = engine.gradient(system, inputs, targets)
     exact = implicit_from_states(system, inputs, targets, engine.cost, learned.free)
     pairs = zip(jax.tree.leaves(learned.gradient), jax.tree.leaves(exact.gradient))
-    return jnp.stack([jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b)) for a, b in pairs])
+    cosines = [jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b)) for a, b in pairs]
+    return jnp.stack(cosines), jnp.mean(learned.converged)
 
 
 @eqx.filter_jit

@@ -29,7 +29,7 @@ class TrainingRun:
     """A trained system and how it got there.
 
     system: with its trained parameters. history: for each epoch, arrays over the dims named in `variables`.
-    optimiser_state, config, key: what a checkpoint needs to go on.
+    optimiser_state, config, key, settings: what a checkpoint needs to go on, and to tell one run from another.
     """
 
     system: System
@@ -38,6 +38,7 @@ class TrainingRun:
     variables: tuple[Variable, ...]
     config: object
     key: PRNGKeyArray
+    settings: dict
     attributes: dict = field(default_factory=dict)
 
     @property
@@ -45,12 +46,13 @@ class TrainingRun:
         """Epochs trained so far."""
         return len(self.history["train_cost"])
 
-    def to_dataset(self, extra=(), coords=()):
+    def to_dataset(self, extra=(), coords=(), **attributes):
         """The history by epoch, the parameters and the optimiser's state: the file that `fit` resumes from.
 
-        extra, coords: (Variable, array) pairs that belong into the same file, such as figures' data.
+        extra, coords: (Variable, array) pairs that belong into the same file, such as figures' data. attributes:
+        title, summary, references, seed, or any further global attribute.
         """
-        return checkpoint.to_dataset(self, extra, coords)
+        return checkpoint.to_dataset(replace(self, attributes=self.attributes | attributes), extra, coords)
 
 
 def fit(
@@ -69,6 +71,7 @@ def fit(
     relaxer: Relaxer | None = None,
     out: Path | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     throw: bool = True,
     config: object = None,
     attributes: Mapping[str, str] | None = None,
@@ -82,10 +85,12 @@ def fit(
     Every epoch visits the samples in a new order drawn from `key` and its number; a last incomplete batch is left out.
     train_ numbers are running means of the free phases of the epoch, as they came; test_ numbers are taken after it.
 
-    out: a netCDF file, rewritten whole after each epoch: history and checkpoint in one. resume: go on from `out`,
-    with the same numbers as an unbroken run. config: what determines the run, stored with it; a resumed run must agree
-    in everything but `epochs`. throw: stop with ConvergenceError when a state did not settle; with False the history
-    says which fraction did. attributes: further attributes of the dataset (title, summary, references, physnet_study).
+    out: a netCDF file, rewritten whole after each epoch: history and checkpoint in one; an existing file is refused
+    unless overwrite or resume. resume: go on from `out`, with the same numbers as an unbroken run; everything but
+    `epochs` must be as it was. Of the optimiser only the shape of its state can be compared: put learning rates into
+    config. config: what determines the run, stored with it. throw: stop with ConvergenceError when a training, test or
+    probe state did not settle; with False the history says which fraction did. attributes: further attributes of the
+    dataset (title, summary, references, physnet_study).
     Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, before anything is written.
     """
     require_energy(system, "fit")
@@ -99,14 +104,17 @@ def fit(
     if epochs < 1:
         raise PhysnetError(f"fit: epochs is {epochs}; choose at least 1.")
     state = optimiser.init(eqx.filter(system, trainable_mask(system)))
-    variables = _history_variables(system, measures, test is not None, probe is not None)
+    variables = _history_variables(system, cost, measures, test is not None, probe is not None)
     history = {variable.name: np.zeros((0, *_extent(variable, system))) for variable in variables}
-    run = TrainingRun(system, state, history, variables, config, key, dict(attributes or {}))
+    trainer = Trainer(cost, nudging, relaxer, optimiser, measures, batch_size)
+    settings = checkpoint.settings(system, trainer, state, data)
+    run = TrainingRun(system, state, history, variables, config, key, settings, dict(attributes or {}))
     if resume:
         run = checkpoint.restore(run, out)
+        if run.epochs > epochs:
+            raise PhysnetError(f"fit: {out} holds {run.epochs} epochs already; epochs={epochs} would take some back.")
     elif out is not None:
-        results.check_writable(out, overwrite=True)
-    trainer = Trainer(cost, nudging, relaxer, optimiser, measures, batch_size)
+        results.check_writable(out, overwrite=overwrite)
     trainer.check_nudging(run.system, data)
 
     with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
@@ -163,17 +171,18 @@ def _raise_if_lost(row, epoch):
         raise ConvergenceError(
             f"fit: the training cost is {row['train_cost']} in epoch {epoch + 1}. Try a smaller learning rate or beta."
         )
-    if row["converged"] < 1:
-        raise ConvergenceError(
-            f"fit: {1 - row['converged']:.2%} of the steady states of epoch {epoch + 1} did not settle (largest "
-            f"relative residual {row['residual']:.3g}). Allow the relaxer more steps, or pass "
-            "throw=False to go on regardless."
-        )
+    for name, states in (("converged", "training"), ("test_converged", "test"), ("probe_converged", "probe")):
+        if row.get(name, 1.0) < 1:
+            raise ConvergenceError(
+                f"fit: {1 - row[name]:.2%} of the {states} samples of epoch {epoch + 1} did not settle (largest "
+                f"relative residual in training {row['residual']:.3g}). Allow the relaxer more steps, or pass "
+                "throw=False to go on regardless."
+            )
 
 
-def _history_variables(system, measures, tested, probed):
+def _history_variables(system, cost, measures, tested, probed):
     """What the history holds, with dims, units and meaning."""
-    units = {"cost": f"{system.output_variable.units}2" if system.output_variable.units != "1" else "1"}
+    units = {"cost": cost.units(system.output_variable.units)}
     names = ["cost", *measures]
     parts = [("train", "running mean over the epoch's free phases"), ("test", "mean after the epoch")][: 1 + tested]
     found = [
@@ -193,9 +202,12 @@ def _history_variables(system, measures, tested, probed):
         Variable("nudged_steps", ("epoch",), "1", "mean relaxer steps (sweeps) of a nudged phase"),
         Variable("wall_time", ("epoch",), "s", "wall-clock time of the epoch"),
     ]
+    if tested:
+        found.append(Variable("test_converged", ("epoch",), "1", "fraction of test samples whose free phase settled"))
     if probed:
         long_name = "cosine of the EP gradient to the implicit gradient on the probe batch"
         found.append(Variable("gradient_cosine", ("epoch", "parameter"), "1", long_name))
+        found.append(Variable("probe_converged", ("epoch",), "1", "fraction of probe samples whose phases all settled"))
     return tuple(found)
 
 

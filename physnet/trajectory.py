@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from physnet import precision
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.problem import Problem
-from physnet.system import EnergySystem, System, check_inputs, is_boxed
+from physnet.system import EnergySystem, System, check_initial, check_inputs, is_boxed
 
 
 class Trajectory(eqx.Module):
@@ -54,10 +54,10 @@ def integrate(
     """Follows ds/dt = vector_field(s, inputs) under inputs that are switched on at times[0] and then held.
 
     inputs: (input,) or (sample, input). times: (time,), s, increasing; the first is when `initial` holds (the system's
-    own initial state by default, with a leading sample axis for a batch). solver: a diffrax solver; Kvaerno5 by
-    default, implicit, since circuits are stiff. rtol, atol: error of a step, atol in the state's unit; 1e-8 and 1e-10
-    in double, 1e-5 and 1e-6 in single precision. throw: raise ConvergenceError where a sample stops before the last
-    time; with False `converged` says so and the missing states are infinite or NaN.
+    state of rest by default, a circuit's 0 V; with a leading sample axis for a batch). solver: a diffrax solver;
+    Kvaerno5 by default, implicit, since circuits are stiff. rtol, atol: error of a step, atol in the state's unit;
+    1e-8 and 1e-10 in double, 1e-5 and 1e-6 in single precision. throw: raise ConvergenceError where a sample stops
+    before the last time; with False `converged` says so and the missing states are infinite or NaN.
     Raises PhysnetError for times that do not increase, inputs that do not fit, and systems confined to a box.
     """
     if is_boxed(system):
@@ -68,9 +68,9 @@ def integrate(
     inputs, batched = check_inputs(system, inputs)
     times = _check_times(times, inputs.dtype)
     if initial is None:
-        initial = jax.vmap(system.initial_state)(inputs)
-    elif not batched:
-        initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
+        initial = jax.vmap(system.rest_state)(inputs)
+    else:
+        initial = check_initial(system, inputs, initial, batched)
     tolerances = (
         precision.by_precision(rtol, inputs.dtype, double=1e-8, single=1e-5),
         precision.by_precision(atol, inputs.dtype, double=1e-10, single=1e-6),

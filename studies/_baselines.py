@@ -36,6 +36,7 @@ def mlp_accuracy(data: Digits, hidden: tuple[int, ...], *, epochs: int, seed: in
         for k, n, m in zip(keys, widths, widths[1:])
     ]
     optimiser = optax.adam(1e-3)
+    batch_size = min(batch_size, len(labels))
     steps = len(labels) // batch_size
 
     def logits(weights, images):

@@ -82,7 +82,10 @@ class Config:
     def check(self) -> None:
         """Raises PhysnetError for a value that makes no physical sense."""
         positive = {"epochs": "", "batch_size": "", "beta": " S", "tolerance": "", "input_gain": " V", "decay": ""}
-        positive |= {"samples": ""}
+        if self.seed < 0:
+            raise PhysnetError(f"digits: seed is {self.seed}; it must be 0 or more.")
+        if self.samples is not None and self.samples < 100:
+            raise PhysnetError(f"digits: samples is {self.samples}; take 100 or more, so that every digit occurs.")
         for name, unit in positive.items():
             value = getattr(self, name)
             if value is not None and not (value > 0 and np.isfinite(value)):
@@ -159,6 +162,7 @@ def _train(config, data, out, resume, progress):
         key=order_key,
         out=out,
         resume=resume,
+        overwrite=True,
         config=config,
         attributes={
             "title": f"Resistive network trained by Equilibrium Propagation on {data.name}",
@@ -233,11 +237,11 @@ def summary(ds: "xr.Dataset") -> str:
         ]
     lines = [ds.attrs["title"], ds.attrs["summary"], "", f"{'':44}test accuracy   test error"]
     lines += [f"{name:44}{value:11.2f} % {100 - value:10.2f} %" for name, value in rows]
-    cosine = float(ds.gradient_cosine[-1].min())
+    cosine = float(ds.gradient_cosine.min())
     lines += [
         "",
         f"epochs {ds.sizes['epoch']}, {float(ds.wall_time.sum()):.1f} s; settled {100 * float(ds.converged.min()):.2f} "
-        f"% of samples or more, largest relative residual {float(ds.residual.max()):.1e}",
+        f"% of samples or more, largest relative residual (estimated) {float(ds.residual.max()):.1e}",
         f"sweeps {float(ds.steps[-1]):.1f} free, {float(ds.nudged_steps[-1]):.1f} nudged; cosine of the EP to the "
         f"implicit gradient {cosine:.5f} or better",
     ]

@@ -9,7 +9,17 @@ from scipy.optimize import root
 from scipy.special import wrightomega
 
 from circuits import Circuit, IdealDiode, ShockleyDiode, branch_dataset
-from physnet import Centred, SquaredError, ep_gradient, implicit_gradient, integrate, relax, results
+from physnet import (
+    Centred,
+    OneSided,
+    SquaredError,
+    check_gradient,
+    ep_gradient,
+    implicit_gradient,
+    integrate,
+    relax,
+    results,
+)
 from physnet.nudging_scale import nudging_scales
 
 SATURATION, THERMAL = 1e-12, 0.03  # of the diodes in random circuits: A per siemens of their resistors, V
@@ -336,9 +346,19 @@ def test_equilibrium_propagation_agrees_with_implicit_gradient(gradients):
         assert np.linalg.norm(b) > 0
 
 
+@pytest.mark.parametrize("nudging", [Centred(1e-4, relative=True), OneSided(1e-4, relative=True)])
+def test_error_falls_with_beta_as_the_stencil_promises(nudging):
+    random = RandomCircuit(7, 1e-3)
+    inputs, targets = np.array([[2.0, 0.3e-3], [-1.0, 0.5e-3]]), np.array([[0.1, 0.2], [0.0, -0.1]])
+    ladder = np.geomspace(1e-3, 0.3, 8)
+    report = check_gradient(random.system, inputs, targets, cost=SquaredError(), nudging=nudging, betas=ladder)
+    assert report.converged.all()
+    np.testing.assert_allclose(report.slope, nudging.order, atol=0.1)
+
+
 def test_gradient_of_a_resistor_needs_its_own_voltages_only(gradients):
     random, ep, _ = gradients
-    beta = RELATIVE_BETA * np.asarray(nudging_scales(random.system, ep.free.state, ep.free.inputs))
+    beta = RELATIVE_BETA * np.asarray(nudging_scales(random.system, SquaredError(), ep.free.state, ep.free.inputs))
     towards, away = np.asarray(ep.nudged.state)  # (sample, free) at +beta and -beta
     column = {node: k for k, node in enumerate(random.free)}
     supply = {"in": np.asarray(ep.free.inputs)[:, 0], "ref": random.potential["ref"], "0": 0.0}

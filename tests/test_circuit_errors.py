@@ -1,10 +1,19 @@
 """Circuits that cannot be: each is refused before tracing, naming the thing, its value and unit, and the fix."""
 
+import jaxtyping
 import numpy as np
 import pytest
 
 from circuits import Circuit, IdealDiode, OperatingPoint, Resistor, ShockleyDiode, VoltageSource
 from physnet import PhysnetError, relax
+
+
+@pytest.fixture(autouse=True)
+def as_users_call_it():
+    """Without the checks of annotations that the tests add: these are about what physnet itself says."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def base():

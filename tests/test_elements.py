@@ -32,9 +32,8 @@ def name(element):
 
 
 def voltages(element, n=41):
-    """Voltages that the element can have, within a volt of zero, zero among them."""
-    lowest, highest = element.voltage_range
-    return np.linspace(max(lowest, -1.0), min(highest, 0.6), n)
+    """Voltages that the element can have, within a volt of zero: an ideal diode's end at zero."""
+    return np.linspace(-1.0, 0.0 if element.law == "inequality" else 0.6, n)
 
 
 @pytest.mark.parametrize("element", LAWFUL, ids=name)
@@ -63,11 +62,10 @@ def test_conductance_is_the_derivative_of_current(element):
 
 
 @pytest.mark.parametrize("element", LAWFUL, ids=name)
-def test_monotone_elements_have_convex_cocontent(element):
+def test_currents_never_fall_so_that_the_cocontent_is_convex(element):
     v = jnp.asarray(voltages(element))
-    if element.monotone:
-        assert np.all(np.diff(element.current(v)) >= 0)
-        assert np.all(element.differential_conductance(v) >= 0)
+    assert np.all(np.diff(element.current(v)) >= 0)
+    assert np.all(element.differential_conductance(v) >= 0)
 
 
 @pytest.mark.parametrize("element", LAWFUL, ids=name)
@@ -102,10 +100,8 @@ def test_every_field_is_a_described_parameter(kind):
     assert len(described) == len(jax.tree.leaves(eqx.filter(element, eqx.is_inexact_array_like)))
     for p in element.parameters():
         assert p.variable.units and p.variable.long_name
-    assert [p.trainable for p in element.parameters()] == [True] * isinstance(element, Resistor) or not any(
-        p.trainable for p in element.parameters()
-    )
-    assert element.reciprocal
+    learns = [p.variable.name for p in element.parameters() if p.trainable]
+    assert learns == (["conductance"] if kind is Resistor else [])
 
 
 def test_open_resistor_is_allowed_and_does_not_conduct():
@@ -138,7 +134,7 @@ def test_shockley_diode_from_temperature():
     ("make", "message"),
     [
         (lambda: Resistor(-0.2), r"conductance -0\.2 S; .* Did you pass ohms"),
-        (lambda: Resistor(np.array([1.0, np.nan])), "conductance nan S"),
+        (lambda: Resistor(jnp.array([1.0, np.nan])), "conductance nan S"),
         (lambda: Capacitor(-1e-12), "capacitance -1e-12 F"),
         (lambda: ShockleyDiode(0.0), "saturation current 0 A"),
         (lambda: ShockleyDiode(1e-14, -0.02), "thermal voltage -0.02 V"),

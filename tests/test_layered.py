@@ -9,7 +9,18 @@ from scipy.optimize import lsq_linear, root
 
 from circuits import BlockDescent, Circuit, IdealDiode, LayeredNetwork, ShockleyDiode
 from circuits.layered import thevenin_conductance
-from physnet import Centred, CrossEntropy, Nudge, PhysnetError, SquaredError, ep_gradient, implicit_gradient, relax
+from physnet import (
+    Centred,
+    CrossEntropy,
+    Nudge,
+    OneSided,
+    PhysnetError,
+    SquaredError,
+    check_gradient,
+    ep_gradient,
+    implicit_gradient,
+    relax,
+)
 from physnet.gradients import phase_gradient
 from physnet.problem import Problem
 from physnet.relaxers.projected_newton import ProjectedNewton
@@ -165,6 +176,21 @@ def test_ep_gradient_is_the_implicit_gradient(scale, diode):
     exact = implicit_gradient(net, x, y, cost=SquaredError(), relaxer=relaxer)
     for a, b in zip(learned.gradient.conductances, exact.gradient.conductances):
         assert np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize(
+    ("nudging", "ladder"),
+    [
+        (Centred(1e-4, relative=True), np.geomspace(1e-3, 0.5, 8)),
+        (OneSided(1e-4, relative=True), np.geomspace(1e-4, 0.1, 10)),
+    ],
+    ids=["centred", "one_sided"],
+)
+def test_error_falls_with_beta_as_the_stencil_promises(nudging, ladder):
+    net, (x, y) = network(IdealDiode(), gain=4.0), samples(3)
+    report = check_gradient(net, x, y, cost=SquaredError(), nudging=nudging, betas=ladder)
+    assert report.converged.all()
+    np.testing.assert_allclose(report.slope, nudging.order, atol=0.1)
 
 
 PUBLISHED = {

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from circuits import BlockDescent, IdealDiode, LayeredNetwork
-from physnet import Centred, ConvergenceError, Data, PhysnetError, SquaredError, fit, results
+from physnet import Centred, ConvergenceError, Data, OneSided, PhysnetError, SquaredError, fit, results
 from physnet.trainer import correctly_classified
 
 RELAXER = BlockDescent(tolerance=1e-6, nudged_tolerance=1e-4)
@@ -40,7 +40,8 @@ def train(epochs, **options):
         measures={"accuracy": correctly_classified},
         config={"name": "three patterns", "epochs": epochs},
     )
-    return fit(network(), data(), epochs=epochs, **(settings | options))
+    system, samples = options.pop("system", network()), options.pop("data", data())
+    return fit(system, samples, epochs=epochs, **(settings | {"overwrite": True} | options))
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,25 @@ def test_a_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, broken_after):
     assert set(ours.variables) == set(whole.variables)
 
 
+def test_an_existing_file_is_kept(tmp_path):
+    path = tmp_path / "mine.nc"
+    path.write_text("not yours")
+    with pytest.raises(PhysnetError, match="exists"):
+        train(1, out=path, overwrite=False)
+    assert path.read_text() == "not yours"
+
+
+def test_test_samples_must_settle_too():
+    """Training inputs of 0 V settle in one sweep; the test samples do not."""
+    still = Data(np.zeros((10, 5)), np.zeros((10, 3)))
+    hasty = BlockDescent(tolerance=1e-8, max_sweeps=2)
+    with pytest.raises(ConvergenceError, match="of the test samples of epoch 1 did not settle"):
+        train(1, data=still, relaxer=hasty, probe=None)
+    run = train(1, data=still, relaxer=hasty, probe=None, throw=False)
+    assert run.history["converged"][0] == 1
+    assert run.history["test_converged"][0] < 1
+
+
 def test_nothing_is_left_to_do(unbroken):
     again = train(6, out=unbroken[1], resume=True)
     assert again.epochs == 6
@@ -108,6 +128,21 @@ def test_only_the_same_run_resumes(unbroken, tmp_path):
         train(7, out=path, resume=True, config={"name": "other"})
     with pytest.raises(PhysnetError, match="random key"):
         train(7, out=path, resume=True, key=jax.random.key(8))
+    with pytest.raises(PhysnetError, match="batch_size: '5' in the file, '6' now"):
+        train(7, out=path, resume=True, batch_size=6)
+    with pytest.raises(PhysnetError, match="nudging: 'Centred.*OneSided"):
+        train(7, out=path, resume=True, nudging=OneSided(0.05))
+    with pytest.raises(PhysnetError, match="system: .*diode=IdealDiode.*diode=None"):
+        fit_other = {"system": eqx.tree_at(lambda net: net.diode, network(), None)}
+        train(7, out=path, resume=True, **fit_other)
+    with pytest.raises(PhysnetError, match="optimiser"):
+        train(7, out=path, resume=True, optimiser=optax.adam(0.1))
+    with pytest.raises(PhysnetError, match="input_gain: another value"):
+        train(7, out=path, resume=True, system=eqx.tree_at(lambda net: net.input_gain, network(), jnp.asarray(5.0)))
+    with pytest.raises(PhysnetError, match="data"):
+        train(7, out=path, resume=True, data=data(seed=3))
+    with pytest.raises(PhysnetError, match="holds 6 epochs already; epochs=5"):
+        train(5, out=path, resume=True)
     with pytest.raises(PhysnetError, match="missing"):
         train(7, out=tmp_path / "missing.nc", resume=True)
     with pytest.raises(PhysnetError, match="needs out=FILE"):

@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import expm
 from zoo import ZOO, springs
 
-from physnet import ConvergenceError, PhysnetError, integrate
+from circuits import LayeredNetwork, ShockleyDiode
+from physnet import ConvergenceError, PhysnetError, integrate, relax
 
 SPRINGS, WALLED = ZOO["springs"], ZOO["walled_springs"]
 TIMES = np.array([0.0, 0.1, 0.5, 2.0, 60.0])
@@ -43,6 +44,22 @@ def test_one_sample_with_the_implicit_solver_from_a_given_start(batch):
     single = integrate(SPRINGS.system, SPRINGS.inputs[0], TIMES[2:] - TIMES[2], initial=start)
     assert single.state.shape == (3, 5) and single.converged.shape == () and single.inputs.shape == (5,)
     np.testing.assert_allclose(single.state, batch.state[0, 2:], atol=1e-7)
+
+
+def test_a_layered_network_settles_in_time_from_rest():
+    """From 0 V, not from the relaxation's feed-forward guess, to where relax() ends."""
+    rng = np.random.default_rng(5)
+    conductances = [rng.uniform(1e-3, 1e-2, shape) for shape in ((4, 4), (4, 2))]
+    network = LayeredNetwork(conductances, input_gain=2.0, diode=ShockleyDiode(1e-9, 0.05), capacitance=1e-12)
+    inputs = np.array([0.2, 0.9])
+    found = integrate(network, inputs, np.array([0.0, 1e-10, 3e-9]))
+    assert all(np.all(layer[0] == 0) for layer in found.state)
+    assert any(np.any(layer != 0) for layer in network.initial_state(inputs))
+    settled = relax(network, inputs)
+    for layer, steady in zip(found.state, settled.state):
+        np.testing.assert_allclose(layer[-1], steady, atol=1e-9)
+        assert np.abs(layer[1] - steady).max() > 1e-3
+    assert np.all(np.diff(found.energy) <= 0)
 
 
 def test_single_precision_stays_single():

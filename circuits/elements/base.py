@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from physnet import precision
 from physnet.errors import PhysnetError
 from physnet.system import Parameter
 
@@ -26,14 +27,8 @@ class Element(eqx.Module):
     # current: i(v), a term of the energy. charge: q(v), no direct current. inequality: a bound on the voltage, with no
     # term of its own. voltage: the voltage itself; the current is what the rest of the circuit makes it.
     law: ClassVar[Literal["current", "charge", "inequality", "voltage"]] = "current"
-    # i(v) never falls: co-contents of such elements are convex and the operating point is unique.
-    monotone: ClassVar[bool] = True
-    # The Jacobian is symmetric. True of any two-terminal element; the energy rests on it.
-    reciprocal: ClassVar[bool] = True
     # The co-content is at most quadratic in the voltage (see EnergySystem.midpoint_exact).
     quadratic: ClassVar[bool] = False
-    # Voltages, V, that the element can have.
-    voltage_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
     @abstractmethod
     def current(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -63,6 +58,12 @@ class Element(eqx.Module):
         """Whether the element ties the potentials of its terminals together in a direct-current state."""
         return True
 
+    @property
+    def description(self) -> dict:
+        """Kind and values, plain: what a dataset notes of elements that are no parameters of their system."""
+        values = {p.variable.name: np.asarray(p.get(self), float).tolist() for p in self.parameters()}
+        return {"kind": self.kind, **values}
+
     def fault(self) -> str | None:
         """What is wrong with the values of the fields and how to mend it; None if they are physical."""
         return None
@@ -70,9 +71,23 @@ class Element(eqx.Module):
     def __check_init__(self):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
             return
+        for p in self.parameters():
+            if not _is_real(p.get(self)):
+                raise PhysnetError(
+                    f"{type(self).__name__}: {p.variable.name} {p.get(self)!r}; give a number in {p.variable.units}."
+                )
         fault = self.fault()
         if fault is not None:
             raise PhysnetError(f"{type(self).__name__}: {fault}")
+
+
+def _is_real(value) -> bool:
+    """Whether a value is a real number or an array of such."""
+    try:
+        precision.real_array(value, "")
+    except PhysnetError:
+        return False
+    return True
 
 
 def first_not(condition, values) -> float | None:

@@ -16,7 +16,6 @@ class IdealDiode(Element):
     kind = "ideal_diode"
     law = "inequality"
     quadratic = True
-    voltage_range = (-jnp.inf, 0.0)
 
     def current(self, voltage):
         return jnp.where(voltage > 0, jnp.inf, jnp.zeros_like(voltage))

@@ -28,9 +28,9 @@ class LayerProblem(NamedTuple):
     """Layers of nodes that exchange currents; free or displaced, nudged or not, it is the same problem.
 
     couplings: S, between layer i and i + 1. drive: constant inflow, A, of each layer, None where there is none.
-    conductance: total, S, of each node; below: its part to the layer before. nodes: closed form of each node.
-    sources: mean |source voltage|, V; None for a displacement, which has none. All but the couplings have a sample
-    axis, of length 1 where samples share the values.
+    conductance: total, S, of each node; below: its part to the layer before. nodes: closed form of each node. gross:
+    about what flows into each node from the layer before with itself at 0 V, sum g |v|, A; None for a displacement. All
+    but the couplings have a sample axis, of length 1 where samples share the values.
     """
 
     couplings: tuple[Float[Array, "before after"], ...]
@@ -38,7 +38,7 @@ class LayerProblem(NamedTuple):
     conductance: tuple[Array, ...]
     below: tuple[Array, ...]
     nodes: tuple[Node, ...]
-    sources: Float[Array, " sample"] | None = None
+    gross: Layers | None = None
 
     def inflow(self, layers: Layers, i: int) -> Float[Array, "sample node"]:
         """Current, A, into the nodes of layer i from everything they are tied to, with themselves at 0 V."""
@@ -53,10 +53,11 @@ class LayerProblem(NamedTuple):
 
 
 class _Sweeps(NamedTuple):
-    """What is carried from sweep to sweep. Tuples over layers; `settled` and `step` over the second half's layers."""
+    """What is carried from sweep to sweep. Over layers, `settled` and `step` over those of the second half;
+    inflows only of a free phase, whose nudged phases need them."""
 
     layers: Layers
-    inflows: Layers
+    inflows: dict[int, Array]
     settled: Layers
     step: Layers
     residual: Float[Array, " sample"]
@@ -97,7 +98,7 @@ class BlockDescent(Relaxer):
         dtype = inputs.dtype
         if reference is None:
             tolerance = self.tolerance_for(dtype)
-            problem = _free_problem(system, inputs, nudge)
+            problem = _free_problem(system, inputs, nudge)._replace(gross=_gross_currents(system, inputs, initial))
             end = self._sweep(problem, initial, tolerance, None)
             if certify:
                 limit = _imbalance_limit(system, inputs, end.layers, tolerance)
@@ -126,12 +127,13 @@ class BlockDescent(Relaxer):
 
         def body(before: _Sweeps) -> _Sweeps:
             frozen = (before.residual <= tolerance)[:, None]
-            layers, inflows = list(before.layers), list(before.inflows)
+            layers, inflows = list(before.layers), dict(before.inflows)
             for i in first_half:
                 inflow = problem.inflow(layers, i)
                 settled = problem.nodes[i].settle(inflow, problem.conductance[i])
                 layers[i] = jnp.where(frozen, layers[i], settled)
-                inflows[i] = jnp.where(frozen, inflows[i], inflow)
+                if i in inflows:
+                    inflows[i] = jnp.where(frozen, inflows[i], inflow)
             now, moved = jnp.zeros_like(before.residual), []
             for i in second_half:
                 inflow = problem.inflow(layers, i)
@@ -140,7 +142,8 @@ class BlockDescent(Relaxer):
                 if limit is not None:
                     now = jnp.maximum(now, tolerance * jnp.max(_ratio(imbalance, limit[i]), axis=1))
                 moved.append(problem.nodes[i].settle(inflow, problem.conductance[i]))
-                inflows[i] = jnp.where(frozen, inflows[i], inflow)
+                if i in inflows:
+                    inflows[i] = jnp.where(frozen, inflows[i], inflow)
             residual = jnp.where(frozen[:, 0], before.residual, now)
             step = [new - layers[i] for i, new in zip(second_half, moved)]
             done = (residual <= tolerance)[:, None]
@@ -149,7 +152,7 @@ class BlockDescent(Relaxer):
                 start = problem.nodes[i].project(new + weight * (new - old))
                 layers[i] = jnp.where(done, layers[i], start)
             sweeps = before.sweeps + ~frozen[:, 0]
-            return _Sweeps(tuple(layers), tuple(inflows), tuple(moved), tuple(step), residual, sweeps, before.count + 1)
+            return _Sweeps(tuple(layers), inflows, tuple(moved), tuple(step), residual, sweeps, before.count + 1)
 
         def unfinished(now: _Sweeps):
             return jnp.any(~(now.residual <= tolerance)) & (now.count < self.max_sweeps)
@@ -158,7 +161,7 @@ class BlockDescent(Relaxer):
         zeros = tuple(jnp.zeros_like(layers[i]) for i in second_half)
         start = _Sweeps(
             tuple(layers),
-            tuple(jnp.zeros_like(layer) for layer in layers),
+            {} if problem.gross is None else {i: jnp.zeros_like(layer) for i, layer in enumerate(layers)},
             zeros,
             zeros,
             jnp.full((samples,), jnp.inf, dtype),
@@ -179,8 +182,15 @@ def _free_problem(system: LayeredNetwork, inputs: Array, nudge: Nudge | None) ->
         drive[-1] = target if drive[-1] is None else drive[-1] + target
     nodes = jax.tree.map(lambda leaf: leaf[None] if leaf.ndim else leaf, system.nodes())
     below = tuple(jnp.sum(g, axis=0)[None] for g in system.conductances)
-    sources = system.input_gain * jnp.mean(jnp.abs(inputs), axis=1)
-    return LayerProblem(system.conductances[1:], tuple(drive), tuple(conductance), below, nodes, sources)
+    return LayerProblem(system.conductances[1:], tuple(drive), tuple(conductance), below, nodes)
+
+
+def _gross_currents(system: LayeredNetwork, inputs: Array, state: Layers) -> Layers:
+    """sum g |v| over the layer before, A, for every node: from the mean source for the first layer, whose sources are
+    many and strong, and branch by branch for the others, whose lively neighbours may be few."""
+    sources = system.input_gain * jnp.mean(jnp.abs(inputs), axis=1, keepdims=True)
+    first = sources * jnp.sum(system.conductances[0], axis=0)[None]
+    return (first, *(jnp.abs(voltage) @ g for voltage, g in zip(state, system.conductances[1:])))
 
 
 def _displaced_problem(system: LayeredNetwork, inputs: Array, nudge: Nudge, free: Equilibrium) -> LayerProblem:
@@ -206,18 +216,17 @@ def _from_the_outputs(problem: LayerProblem) -> Layers:
 
 
 def _residual(problem: LayerProblem, i: int, imbalance: Array, layers: Layers) -> Float[Array, " sample"]:
-    """Largest imbalance of a layer over the currents its nodes see, estimated from mean voltages.
+    """Largest imbalance of a layer over the currents its nodes see, estimated.
 
-    A free phase is driven from below: each node sees its conductances to the layer before times that layer's mean
-    |voltage|. A displacement is measured against its own layer's. The exact sum of |currents| at every node would cost
-    as much as many sweeps.
+    A free phase is driven from below: sum g |v_i - v_j| is at least sum g |v_i| - |v_j| sum g, but is taken as no less
+    than a tenth of the first term. A displacement is measured against its own layer's mean. The exact sum of |currents|
+    at every node would cost as much as many sweeps.
     """
-    if problem.sources is None:
+    if problem.gross is None:
         size = problem.conductance[i] * jnp.mean(jnp.abs(layers[i]), axis=1, keepdims=True)
-    elif i == 0:
-        size = problem.below[0] * problem.sources[:, None]
     else:
-        size = problem.below[i] * jnp.mean(jnp.abs(layers[i - 1]), axis=1, keepdims=True)
+        gross = problem.gross[i]
+        size = jnp.maximum(gross - problem.below[i] * jnp.abs(layers[i]), 0.1 * gross)
     return jnp.max(_ratio(imbalance, size), axis=1)
 
 

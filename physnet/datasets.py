@@ -139,6 +139,12 @@ def gradient_dataset(gradient, **attributes):
     variables += [pair for pair in _parameters(system) if pair[0].name not in known]
     dims = ("nudge", "sample")
     variables += [_leading(v, stacked(v.name), dims) for v in (_RESIDUAL, _CONVERGED, _STEPS)]
+    if gradient.betas is not None:
+        betas = np.concatenate([np.zeros_like(gradient.betas[:1]), np.asarray(gradient.betas)])
+        units = quotient_units(system.energy_units, gradient.cost_units)
+        units = "S" if units == "W V-2" else units
+        variable = Variable("beta", dims, units, "size of the nudge, positive towards the target")
+        variables.append((variable, betas))
     labels = ["free", *(f"nudged_{k + 1}" for k in range(stacked("residual").shape[0] - 1))]
     nudge = (Variable("nudge", ("nudge",), "1", "phase: free, or which of the nudged ones"), np.array(labels))
     method = "implicit differentiation" if gradient.nudged is None else "Equilibrium Propagation"

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import Equilibrium, check_relaxer, compiled_settle, raise_unless_converged, settle
-from physnet.errors import PhysnetError
+from physnet.errors import PhysnetError, require_instance
 from physnet.linearise import solve_transposed
 from physnet.nudging import FREE, Nudge, Nudging
 from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
@@ -23,8 +23,9 @@ class EPGradient(eqx.Module):
 
     gradient: shaped like the system, with arrays at the trainable parameters and None elsewhere; the mean over samples.
     cost: mean cost of the free phase. free: the free equilibria (sample, ...). nudged: the nudged ones
-    (phase, sample, ...), None for a gradient without nudging. converged: per sample, in every phase. cost_units: of
-    the cost; those of a gradient are cost_units over the parameter's.
+    (phase, sample, ...), None for a gradient without nudging. converged: per sample, in every phase. betas: (phase,
+    sample) of the nudged phases, in units of energy over cost. cost_units: of the cost; those of a gradient are
+    cost_units over the parameter's.
     """
 
     gradient: System
@@ -32,6 +33,7 @@ class EPGradient(eqx.Module):
     free: Equilibrium
     nudged: Equilibrium | None
     converged: Bool[Array, " sample"]
+    betas: Float[Array, "phase sample"] | None = None
     cost_units: str = eqx.field(static=True, default="1")
 
     def to_dataset(self, **attributes):
@@ -86,7 +88,8 @@ def phase_gradient(
 
     gradient = jax.grad(difference_quotient)(theta)
     mean_cost = jnp.mean(jax.vmap(cost)(free.outputs, targets))
-    return EPGradient(gradient, mean_cost, free, nudged, free.converged & jnp.all(nudged.converged, axis=0))
+    converged = free.converged & jnp.all(nudged.converged, axis=0)
+    return EPGradient(gradient, mean_cost, free, nudged, converged, betas)
 
 
 def _pair_quotient(system, cost, free, from_a, beta_a, from_b, beta_b, inputs, target):
@@ -174,6 +177,7 @@ def ep_gradient(
     an energy; ConvergenceError for phases that did not settle.
     """
     require_energy(system, "ep_gradient")
+    require_instance(nudging, Nudging, "nudging")
     inputs, targets, relaxer, free = _prepare(system, inputs, targets, cost, relaxer, throw, "ep_gradient")
     scale = None
     if nudging.relative or nudging.most_negative:

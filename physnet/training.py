@@ -15,7 +15,7 @@ from jaxtyping import PRNGKeyArray
 from physnet import checkpoint, results
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import check_relaxer
-from physnet.errors import ConvergenceError, PhysnetError
+from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.gradients import require_energy
 from physnet.nudging import Nudging
 from physnet.relaxers.base import Relaxer
@@ -94,6 +94,7 @@ def fit(
     Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, before anything is written.
     """
     require_energy(system, "fit")
+    require_instance(nudging, Nudging, "nudging")
     relaxer = check_relaxer(system, relaxer, cost)
     measures = dict(measures or {})
     parts = {"data": data, "test": test, "probe": probe}

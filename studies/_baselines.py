@@ -30,10 +30,10 @@ def mlp_accuracy(data: Digits, hidden: tuple[int, ...], *, epochs: int, seed: in
 
     images, labels = jnp.asarray(data.train_images), jnp.asarray(data.train_labels, jnp.int32)
     widths = (images.shape[1], *hidden, int(labels.max()) + 1)
-    keys = jax.random.split(jax.random.key(seed), len(widths))
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
     weights = [
-        (jax.random.normal(k, (n, m), jnp.float32) * jnp.sqrt(2 / n).astype(jnp.float32), jnp.zeros(m, jnp.float32))
-        for k, n, m in zip(keys, widths, widths[1:])
+        (jnp.asarray(rng.normal(0, np.sqrt(2 / n), (n, m)), jnp.float32), jnp.zeros(m, jnp.float32))
+        for n, m in zip(widths, widths[1:])
     ]
     optimiser = optax.adam(1e-3)
     batch_size = min(batch_size, len(labels))
@@ -62,6 +62,6 @@ def mlp_accuracy(data: Digits, hidden: tuple[int, ...], *, epochs: int, seed: in
 
     state = optimiser.init(weights)
     for number in range(epochs):
-        weights, state = epoch(weights, state, jax.random.fold_in(keys[-1], number), images, labels)
-    predicted = np.argmax(np.asarray(logits(weights, jnp.asarray(data.test_images))), axis=1)
+        weights, state = epoch(weights, state, jax.random.fold_in(key, number), images, labels)
+    predicted = np.argmax(np.asarray(jax.jit(logits)(weights, jnp.asarray(data.test_images))), axis=1)
     return float(np.mean(predicted == data.test_labels))

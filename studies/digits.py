@@ -97,7 +97,7 @@ class Config:
 
 
 def _choices(hidden, small):
-    """(input gain, learning rates, decay): the published settings for MNIST (PHYSICS: XS, 1H, 2H, 3H), ours for 8x8."""
+    """(input gain, learning rates, decay): those published for MNIST by depth, ours for the 8x8 digits."""
     depth = len(hidden)
     if small:
         return 30.0 * 4.0 ** max(0, depth - 1), (0.04,) * (depth + 1), 0.9

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Bool, Float, PyTree
@@ -34,15 +33,11 @@ def free_jacobian(
     return matrix
 
 
-def solve_transposed(
-    problem: Problem, state: PyTree, right: PyTree, solver: lx.AbstractLinearSolver | None = None
-) -> PyTree:
+def solve_transposed(problem: Problem, state: PyTree, right: PyTree) -> PyTree:
     """x with J^T x = right on the free coordinates, zero on the held ones; a pytree shaped like the state."""
     vector, unravel = ravel_pytree(right)
     vector = jnp.where(problem.free_coordinates(state), vector, 0)
-    operator = lx.MatrixLinearOperator(free_jacobian(problem, state).T)
-    solution = lx.linear_solve(operator, vector, solver or lx.LU(), throw=False)
-    return unravel(solution.value)
+    return unravel(lu_solve(lu_factor(free_jacobian(problem, state)), vector, trans=1))
 
 
 def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array, "output output"]:

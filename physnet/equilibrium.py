@@ -151,7 +151,7 @@ def relax(
         initial = check_initial(system, inputs, initial, batched)
     equilibrium = compiled_settle(system, inputs, nudge, relaxer, initial=initial)
     if throw:
-        raise_unless_converged(equilibrium, system, relaxer, "relax")
+        raise_unless_converged(equilibrium, system, relaxer, "relax", None if nudge is not None else inputs)
     equilibrium = replace(equilibrium, inputs=inputs)
     if not batched:
         equilibrium = jax.tree.map(lambda leaf: leaf[0], equilibrium)
@@ -175,13 +175,18 @@ def _check_negative_beta(system, inputs, nudge, relaxer, throw):
     """A negative nudge is refused where, at the free state, it would unbind the outputs."""
     free = compiled_settle(system, inputs, None, relaxer, initial=None)
     if throw:
-        raise_unless_converged(free, system, relaxer, "relax, free phase")
+        raise_unless_converged(free, system, relaxer, "relax, free phase", inputs)
     scales = nudging_scales(system, nudge.cost, free.state, inputs)
     check_beta(nudge.beta, nudge.cost, scales, "relax", beta_units(system, nudge.cost))
 
 
-def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Relaxer, where: str) -> None:
-    """Raises ConvergenceError that names the worst sample, its residual, the tolerance and what to try."""
+def raise_unless_converged(
+    equilibrium: Equilibrium, system: System, relaxer: Relaxer, where: str, inputs: Array | None = None
+) -> None:
+    """Raises ConvergenceError that names the worst sample, its residual, the tolerance and what to try.
+
+    inputs: (sample, input) of free states, for what the system itself has to say (`System.diagnosis`).
+    """
     converged = np.atleast_1d(np.asarray(equilibrium.converged))
     if converged.all():
         return
@@ -192,10 +197,13 @@ def raise_unless_converged(equilibrium: Equilibrium, system: System, relaxer: Re
     imbalance = float(np.asarray(equilibrium.imbalance).reshape(-1)[worst])
     steps = int(np.asarray(equilibrium.steps).reshape(-1)[worst])
     tolerance = relaxer.tolerance_for(np.asarray(equilibrium.outputs).dtype)
+    said = ""
+    if inputs is not None:
+        said = system.diagnosis(jax.tree.map(lambda leaf: leaf[worst], equilibrium.state), inputs[worst])
     raise ConvergenceError(
         f"{where}: {(~flat).sum()} of {flat.size} steady states of {type(system).__name__} not reached by "
         f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst % converged.shape[-1]}: relative "
         f"residual {residual[worst]:.3g} > {tolerance:.3g}, largest residual {imbalance:.3g} "
         f"{system.residual_units}, after {steps} steps). "
-        "Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
+        f"{said}{' ' if said else ''}Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
     )

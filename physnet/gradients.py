@@ -135,7 +135,7 @@ def _prepare(system, inputs, targets, cost, relaxer, throw, where):
     relaxer = check_relaxer(system, relaxer, cost)
     free = compiled_settle(system, inputs, None, relaxer, initial=None)  # called as relax calls it: one program
     if throw:
-        raise_unless_converged(free, system, relaxer, f"{where}, free phase")
+        raise_unless_converged(free, system, relaxer, f"{where}, free phase", inputs)
     if system.neutral_modes(jax.tree.map(lambda leaf: leaf[0], free.state)):
         slope = float(_cost_along_modes(system, cost, free.state, inputs, targets))
         if slope > 1e-6:

@@ -110,6 +110,47 @@ class System(eqx.Module):
         """What made the system and no parameter array says (sizes, kinds of element), as plain values for JSON."""
         return {}
 
+    def under(self, inputs: Array) -> tuple["System", Array]:
+        """(system, inputs) that move alike: what an engine resolves once, before the steps, where inputs are held."""
+        return self, inputs
+
+    def check_values(self, inputs: Array) -> None:
+        """Raises PhysnetError for inputs (..., input) that make no physical sense, before anything is traced."""
+        return None
+
+    def fastest_rate(self, inputs: Array) -> Float[Array, ""] | None:
+        """The fastest rate of change, rad/s, under these inputs of one sample: what fixed steps must resolve.
+
+        None where it is not known or the system is stiff; `integrate` then adapts its steps.
+        """
+        return None
+
+    def diffusion(self, state: PyTree, inputs: Array) -> PyTree | None:
+        """Amplitude of additive white noise on each state variable, shaped like the state, in its unit per sqrt(s).
+
+        ds = vector_field dt + diffusion dW with independent Wiener processes W; it must not depend on the variables
+        that it moves. None for a system without noise.
+        """
+        return None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether `integrate` must be given a key to draw the noise of `diffusion`."""
+        return False
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Delays, s, of what `delayed_vector_field` reads from the past; () for most systems."""
+        return ()
+
+    def delayed_vector_field(self, state: PyTree, past: tuple[PyTree, ...], inputs: Array) -> PyTree:
+        """ds/dt, from the state now and the states one delay ago, one for each of `delays`."""
+        return self.vector_field(state, inputs)
+
+    def diagnosis(self, state: PyTree, inputs: Array) -> str:
+        """What a user should know of a state that did not settle (which oscillators drift); "" for nothing more."""
+        return ""
+
     def default_inputs(self) -> Array | None:
         """The inputs of a system that can be relaxed without naming any, else None."""
         return None
@@ -215,6 +256,7 @@ def check_inputs(system: System, inputs) -> tuple[Array, bool]:
         )
     if not bool(jnp.all(jnp.isfinite(inputs))):
         raise PhysnetError(f"{type(system).__name__}: inputs hold NaN or infinite values; every value must be finite.")
+    system.check_values(inputs)
     batched = inputs.ndim == len(shape) + 1
     return (inputs if batched else inputs[None]), batched
 

@@ -1,36 +1,52 @@
 """integrate(): the way to the steady state, in time."""
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from physnet import precision
-from physnet.errors import ConvergenceError, PhysnetError
+from physnet.engines.adaptive import Adaptive
+from physnet.engines.base import Engine, fastest_rate
+from physnet.engines.fixed_step import FixedStep
+from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.problem import Problem
-from physnet.system import EnergySystem, System, check_initial, check_inputs, is_boxed
+from physnet.signals import Held, Signal, as_signal, recorded
+from physnet.system import EnergySystem, System, check_initial, is_boxed
 
 
 class Trajectory(eqx.Module):
     """States in time. Leading sample axis where the inputs had one, then time.
 
-    times: s. state: shaped like the system's state, with a time axis. outputs: (time, output). energy: in the system's
-    energy unit, NaN where it has none; it never rises under fixed inputs. residual: relative, at each time.
-    converged: whether the solver reached the last time with every number finite. steps: of the solver.
+    times: s. state: shaped like the system's state, with a time axis. inputs: held ones without a time axis, others at
+    each time. converged: whether the engine reached the last time with every number finite. steps: of the engine.
+    error: estimated error of the state by step doubling (fixed steps; NaN where not checked), else None.
+    `outputs`, `energy` and `residual` are computed from the states when asked for.
     """
 
     times: Float[Array, " time"]
     state: PyTree
-    outputs: Float[Array, " *sample time output"]
-    energy: Float[Array, " *sample time"]
-    residual: Float[Array, " *sample time"]
     steps: Int[Array, " *sample"]
     converged: Bool[Array, " *sample"]
     inputs: Array
     system: System
+    error: Float[Array, " *sample"] | None = None
+
+    @property
+    def outputs(self) -> Float[Array, " *sample time output"]:
+        """What a cost reads, in the system's output unit."""
+        return _measure(self)[0]
+
+    @property
+    def energy(self) -> Float[Array, " *sample time"]:
+        """In the system's energy unit, NaN where it has none; it never rises under fixed inputs without noise."""
+        return _measure(self)[1]
+
+    @property
+    def residual(self) -> Float[Array, " *sample time"]:
+        """Relative residual at each time."""
+        return _measure(self)[2]
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset over time. See `physnet.datasets`."""
@@ -45,91 +61,98 @@ def integrate(
     times=None,
     *,
     initial: PyTree | None = None,
-    solver: diffrax.AbstractSolver | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    max_steps: int = 100_000,
+    engine: Engine | None = None,
     throw: bool = True,
+    key: PRNGKeyArray | None = None,
 ) -> Trajectory:
-    """Follows ds/dt = vector_field(s, inputs) under inputs that are switched on at times[0] and then held.
+    """Follows ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given.
 
-    inputs: (input,) or (sample, input). times: (time,), s, increasing; the first is when `initial` holds (the system's
-    state of rest by default, a circuit's 0 V; with a leading sample axis for a batch). solver: a diffrax solver;
-    Kvaerno5 by default, implicit, since circuits are stiff. rtol, atol: error of a step, atol in the state's unit;
-    1e-8 and 1e-10 in double, 1e-5 and 1e-6 in single precision. throw: raise ConvergenceError where a sample stops
-    before the last time; with False `converged` says so and the missing states are infinite or NaN.
-    Raises PhysnetError for times that do not increase, inputs that do not fit, and systems confined to a box.
+    inputs: (input,) or (sample, input), switched on at times[0] and held; or a `Signal`, such as
+    `PiecewiseLinear(times, values)`, for inputs that change. times: (time,), s, increasing; the first is when
+    `initial` holds (the system's state of rest by default, a circuit's 0 V; with a leading sample axis for a batch).
+    engine: `FixedStep()` for systems that know their fastest rate (oscillators) and for delays, else
+    `Adaptive()`, implicit, since circuits are stiff; either takes its options. key: draws the thermal noise of a system
+    that has any. throw: raise ConvergenceError where a sample stops before the last time; with False `converged` says
+    so and the missing states are infinite or NaN.
+    Raises PhysnetError for times that do not increase, inputs that do not fit, systems confined to a box, a step too
+    large, noise asked of a system without any, and an ensemble that does not fit in memory.
     """
     if is_boxed(system):
         raise PhysnetError(
             f"integrate: the state of {type(system).__name__} is confined to a box (ideal diodes), where a wall acts "
             "at once: it has no dynamics of finite speed. Use Shockley diodes, or relax() for the steady state."
         )
-    inputs, batched = check_inputs(system, inputs)
-    times = _check_times(times, inputs.dtype)
+    signal, batched = as_signal(system, inputs)
+    times = _check_times(times, precision.dtype_of(signal))
+    first = recorded(signal, times[:1])
+    first = first if isinstance(signal, Held) else first[:, 0]
     if initial is None:
-        initial = jax.vmap(system.rest_state)(inputs)
+        initial = jax.vmap(system.rest_state)(first)
     else:
-        initial = check_initial(system, inputs, initial, batched)
-    tolerances = (
-        precision.by_precision(rtol, inputs.dtype, double=1e-8, single=1e-5),
-        precision.by_precision(atol, inputs.dtype, double=1e-10, single=1e-6),
-    )
-    trajectory = _integrate(system, inputs, times, initial, solver or diffrax.Kvaerno5(), tolerances, max_steps)
-    stopped = ~np.asarray(trajectory.converged)
-    if throw and stopped.any():
+        initial = check_initial(system, first, initial, batched)
+    engine = _check_engine(system, engine, signal, initial, first, key)
+    run = engine.run(system, signal, times, initial, key)
+    if throw:
+        _raise_unless_reached(run, system, engine, times)
+    found = {"state": run.state, "steps": run.steps, "converged": run.reached, "error": run.error}
+    found["inputs"] = recorded(signal, times)
+    if not batched:
+        found = {name: jax.tree.map(lambda leaf: leaf[0], value) for name, value in found.items()}
+    return Trajectory(times=times, system=system, **found)
+
+
+def _check_engine(system, engine, signal, initial, first, key) -> Engine:
+    """The engine to use. Raises PhysnetError where it refuses the system or there is no noise to draw."""
+    if engine is None:
+        fixed = bool(system.delays) or fastest_rate(system, signal) is not None
+        engine = FixedStep() if fixed else Adaptive()
+    require_instance(engine, Engine, "engine")
+    noise = jax.vmap(system.diffusion)(initial, first)
+    if key is not None and noise is None:
+        raise PhysnetError(f"integrate: a key was given and {type(system).__name__} has no noise; leave the key out.")
+    if key is None and system.is_noisy:
+        raise PhysnetError(
+            f"integrate: {type(system).__name__} has thermal noise; pass key=jax.random.key(seed) to draw it, or set the "
+            "noise to 0."
+        )
+    reason = engine.refuses(system, noisy=key is not None)
+    if reason is not None:
+        raise PhysnetError(f"{type(engine).__name__} refuses {type(system).__name__}: {reason}")
+    return engine
+
+
+def _raise_unless_reached(run, system, engine, times) -> None:
+    stopped = ~np.asarray(run.reached)
+    if stopped.any():
         worst = int(np.argmax(stopped))
         raise ConvergenceError(
             f"integrate: {stopped.sum()} of {stopped.size} samples of {type(system).__name__} stopped before "
-            f"{float(times[-1]):.6g} s (sample {worst}, after {int(trajectory.steps[worst])} of at most {max_steps} "
-            "steps): the state left every bound or the steps ran out. Try a larger max_steps, larger rtol and atol, "
-            "another solver=..., an earlier end, or throw=False to look at what was reached."
+            f"{float(times[-1]):.6g} s (sample {worst}, after {int(run.steps[worst])} steps of "
+            f"{type(engine).__name__}): the state left every bound or the steps ran out. Try shorter steps or a larger "
+            "max_steps, larger rtol and atol, another solver, an earlier end, or throw=False to look at what was "
+            "reached."
         )
-    if batched:
-        return trajectory
-    first = {name: jax.tree.map(lambda leaf: leaf[0], getattr(trajectory, name)) for name in _PER_SAMPLE}
-    return Trajectory(times=trajectory.times, system=system, **first)
-
-
-_PER_SAMPLE = ("state", "outputs", "energy", "residual", "steps", "converged", "inputs")
 
 
 @eqx.filter_jit
-def _integrate(system, inputs, times, initial, solver, tolerances, max_steps):
-    rtol, atol = tolerances
+def _measured_rows(system, states, inputs):
+    def one(state, inputs):
+        energy = system.energy(state, inputs) if isinstance(system, EnergySystem) else jnp.nan
+        outputs = system.outputs(state, inputs)
+        return outputs, jnp.asarray(energy, outputs.dtype), Problem(system, inputs).certificate(state)[0]
 
-    def one(inputs, initial):
-        problem = Problem(system, inputs)
-        start, unravel = ravel_pytree(initial)
+    return jax.vmap(one)(states, inputs)
 
-        def velocity(t, position, problem):
-            return ravel_pytree(problem.vector_field(unravel(position)))[0]
 
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(velocity),
-            solver,
-            t0=times[0],
-            t1=times[-1],
-            dt0=None,
-            y0=start.astype(times.dtype),
-            args=problem,
-            saveat=diffrax.SaveAt(ts=times),
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-            max_steps=max_steps,
-            adjoint=diffrax.ForwardMode(),
-            throw=False,
-        )
-        state = jax.vmap(unravel)(solution.ys)
-
-        def measure(state):
-            energy = system.energy(state, inputs) if isinstance(system, EnergySystem) else jnp.nan
-            return system.outputs(state, inputs), jnp.asarray(energy, start.dtype), problem.certificate(state)[0]
-
-        reached = (solution.result == diffrax.RESULTS.successful) & jnp.all(jnp.isfinite(solution.ys))
-        return state, *jax.vmap(measure)(state), solution.stats["num_steps"].astype(jnp.int32), reached
-
-    state, outputs, energy, residual, steps, converged = jax.vmap(one)(inputs, initial)
-    return Trajectory(times, state, outputs, energy, residual, steps, converged, inputs, system)
+def _measure(trajectory):
+    """(outputs, energy, residual) of every recorded state."""
+    system, times, inputs = trajectory.system, len(trajectory.times), trajectory.inputs
+    samples = np.shape(trajectory.steps)
+    if inputs.ndim == len(samples) + len(system.input_shape):  # held: the same at all times
+        inputs = jnp.broadcast_to(jnp.expand_dims(inputs, len(samples)), (*samples, times, *system.input_shape))
+    rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[len(samples) + 1 :])), trajectory.state)
+    found = _measured_rows(system, rows, inputs.reshape(-1, *system.input_shape))
+    return tuple(leaf.reshape(*samples, times, *leaf.shape[1:]) for leaf in found)
 
 
 def _check_times(times, dtype) -> Float[Array, " time"]:

@@ -7,7 +7,7 @@ from test_gradients import COST, ep, report
 from test_relax import RUNAWAY, settled
 from zoo import ZOO
 
-from physnet import PhysnetError, implicit_gradient, integrate, relax, results, to_dataset
+from physnet import Adaptive, PhysnetError, implicit_gradient, integrate, relax, results, to_dataset
 from physnet.variable import quotient_units
 
 SPRINGS = ZOO["springs"]
@@ -43,7 +43,7 @@ def test_unconverged_states_are_flagged():
 
 def test_a_trajectory():
     times = np.array([0.0, 0.1, 0.5, 2.0, 60.0])
-    ds = integrate(SPRINGS.system, SPRINGS.inputs, times, solver=diffrax.Tsit5()).to_dataset()
+    ds = integrate(SPRINGS.system, SPRINGS.inputs, times, engine=Adaptive(diffrax.Tsit5())).to_dataset()
     assert ds.position.dims == ("sample", "time", "mass") and ds.force.dims == ("sample", "drive")
     assert ds.energy.dims == ("sample", "time") and ds.converged.dims == ("sample",)
     assert ds.time.units == "s" and np.array_equal(ds.time, times)

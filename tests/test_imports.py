@@ -69,7 +69,7 @@ def test_the_command_starts_without_the_heavy_libraries():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("package", ["physnet", "circuits", "studies"])
+@pytest.mark.parametrize("package", ["physnet", "circuits", "oscillators", "studies"])
 def test_the_packages_are_ours(package):
     """PyPI holds other distributions of these names."""
     spec = importlib.util.find_spec(package)

@@ -8,7 +8,7 @@ from scipy.linalg import expm
 from zoo import ZOO, springs
 
 from circuits import LayeredNetwork, ShockleyDiode
-from physnet import ConvergenceError, PhysnetError, integrate, relax
+from physnet import Adaptive, ConvergenceError, PhysnetError, integrate, relax
 
 SPRINGS, WALLED = ZOO["springs"], ZOO["walled_springs"]
 TIMES = np.array([0.0, 0.1, 0.5, 2.0, 60.0])
@@ -24,7 +24,7 @@ def exact(animal, inputs, times):
 
 @pytest.fixture(scope="module")
 def batch():
-    return integrate(SPRINGS.system, SPRINGS.inputs, TIMES, solver=diffrax.Tsit5())
+    return integrate(SPRINGS.system, SPRINGS.inputs, TIMES, engine=Adaptive(diffrax.Tsit5()))
 
 
 def test_states_follow_the_matrix_exponential(batch):
@@ -64,13 +64,13 @@ def test_a_layered_network_settles_in_time_from_rest():
 
 def test_single_precision_stays_single():
     small = springs(dtype=np.float32)
-    found = integrate(small.system, small.inputs, TIMES, solver=diffrax.Tsit5())
+    found = integrate(small.system, small.inputs, TIMES, engine=Adaptive(diffrax.Tsit5()))
     assert {a.dtype for a in (found.state, found.energy, found.times, found.residual)} == {np.dtype(np.float32)}
     np.testing.assert_allclose(found.state[0], exact(SPRINGS, SPRINGS.inputs[0], TIMES), atol=1e-4)
 
 
 def test_a_run_that_stops_early_raises_or_is_flagged():
-    arguments = {"solver": diffrax.Tsit5(), "max_steps": 3}
+    arguments = {"engine": Adaptive(diffrax.Tsit5(), max_steps=3)}
     with pytest.raises(ConvergenceError, match=r"3 of 3 samples of Springs stopped before 60 s .* at most 3 steps"):
         integrate(SPRINGS.system, SPRINGS.inputs, TIMES, **arguments)
     assert not integrate(SPRINGS.system, SPRINGS.inputs, TIMES, throw=False, **arguments).converged.any()

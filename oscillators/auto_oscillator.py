@@ -1,0 +1,213 @@
+"""Coupled spin-torque auto-oscillators in time: complex amplitudes in a rotating frame."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from oscillators import checks
+from oscillators.network import Network
+from physnet.errors import PhysnetError
+from physnet.precision import asarray
+from physnet.system import Parameter
+from physnet.variable import Variable
+
+_GOLDEN = (np.sqrt(5) - 1) / 2
+_HOLD = 1.0  # rate that keeps an injected tone at amplitude 1, in units of its own turning: it costs no accuracy
+
+
+class AutoOscillators(Network):
+    """N coupled Slavin-Tiberkevich oscillators, c = sqrt(p) exp(-i phi) = x + i y, in a frame that turns at f_frame:
+
+    dc/dt = 2 pi { -i (f0 - f_frame + N p) - G (1 + Q p) + sigma I (1 - p) } c + 2 pi sum_j W_ij exp(i b_ij) c_j(t - tau)
+            + 2 pi sum_m F_im exp(-i 2 pi (f_m - f_frame) t) + noise,    <f f*> = 2 D delta(t)
+
+    Slavin & Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935. State (x, y), each (N,), dimensionless; with injected tones
+    also their phasors (u, v), each (M,). Inputs: the currents I (N,), A. Parameters as in `Network`.
+
+    drive: F/2pi, Hz, (M, N), or (N,) or a number for one tone. drive_frequencies: f_m, Hz, (M,) or a number.
+    noise: D/2pi, Hz, of each oscillator or for all; `integrate(..., key=)` draws it. frame: Hz, by default the mean free
+    frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter.
+    Raises PhysnetError for values that are not physical, shapes that do not fit, and oscillators below threshold.
+    """
+
+    drive: Float[Array, "tone oscillator"] | None
+    drive_frequency: Float[Array, " tone"] | None
+    noise: Float[Array, " oscillator"]
+    frame: Float[Array, ""]
+
+    def __init__(
+        self,
+        *couplings,
+        currents,
+        frequency,
+        nonlinear_shift,
+        damping,
+        efficiency,
+        nonlinear_damping=0.0,
+        drive=None,
+        drive_frequencies=None,
+        noise=0.0,
+        frame=None,
+        below_threshold=False,
+    ):
+        self._set_oscillators(
+            couplings, currents, frequency, nonlinear_shift, damping, efficiency, nonlinear_damping, below_threshold
+        )
+        self.noise = self._each(noise, "noise", "Hz", least=0)
+        if (drive is None) != (drive_frequencies is None):
+            raise PhysnetError("AutoOscillators: give drive (Hz) and drive_frequencies (Hz) together, or neither.")
+        self.drive, self.drive_frequency = None, None
+        if drive is not None:
+            dtype = self.frequency.dtype
+            tones = jnp.atleast_1d(checks.floats(drive_frequencies, "AutoOscillators: drive_frequencies", "Hz"))
+            self.drive_frequency = asarray(tones, dtype)
+            drive = checks.floats(drive, "AutoOscillators: drive", "Hz", dtype=dtype)
+            try:
+                self.drive = jnp.broadcast_to(drive, (tones.size, self.size))
+            except ValueError:
+                raise PhysnetError(
+                    f"AutoOscillators: drive has shape {drive.shape}; give F/2pi in Hz as ({tones.size}, {self.size}), "
+                    "one row per tone."
+                ) from None
+        if frame is None:
+            frame = jnp.mean(self.free_frequency(self.currents))
+        self.frame = checks.floats(frame, "AutoOscillators: frame", "Hz", shape=(), dtype=self.frequency.dtype)
+
+    @property
+    def variables(self):
+        parts = [("amplitude_real", "real"), ("amplitude_imag", "imaginary")]
+        found = [Variable(name, ("oscillator",), "1", f"{part} part of c, rotating frame") for name, part in parts]
+        if self.drive is not None:
+            found += [
+                Variable(f"tone_{part}", ("tone",), "1", f"{part} part of the injected phasor, rotating frame")
+                for part in ("real", "imag")
+            ]
+        return tuple(found)
+
+    @property
+    def parameters(self):
+        found = list(self._oscillator_parameters())
+        noise = Variable("noise", ("oscillator",), "Hz", "diffusion D/2pi of thermal noise", (0.0, np.inf))
+        found.append(Parameter(noise, lambda s: s.noise, trainable=False))
+        found.append(
+            Parameter(Variable("frame", (), "Hz", "frequency of the rotating frame"), lambda s: s.frame, False)
+        )
+        if self.drive is not None:
+            strength = Variable("drive", ("tone", "oscillator"), "Hz", "injected amplitude F/2pi")
+            tone = Variable("drive_frequency", ("tone",), "Hz", "frequency of an injected tone")
+            found += [
+                Parameter(strength, lambda s: s.drive, False),
+                Parameter(tone, lambda s: s.drive_frequency, False),
+            ]
+        return tuple(found)
+
+    @property
+    def residual_units(self):
+        return "s-1"
+
+    def initial_state(self, inputs, key=None):
+        """On the free limit cycles, phases drawn with `key`, or spread by the golden section without one."""
+        if key is None:
+            phases = jnp.asarray(2 * np.pi * (np.arange(self.size) * _GOLDEN % 1), self.frequency.dtype)
+        else:
+            phases = jax.random.uniform(key, (self.size,), self.frequency.dtype, -jnp.pi, jnp.pi)
+        return self.state_at(phases, inputs)
+
+    def state_at(self, phases: Float[Array, " oscillator"], currents: Float[Array, " oscillator"]):
+        """The state of free limit cycles with these phases, rad, (N,), at these currents, A, (N,); tones at phase 0.
+
+        An oscillator at or below its threshold starts at c = 0.01 so that it can grow.
+        """
+        amplitude = jnp.maximum(jnp.sqrt(self.free_power(currents)), 0.01)
+        state = (amplitude * jnp.cos(phases), -amplitude * jnp.sin(phases))
+        if self.drive is None:
+            return state
+        return (*state, jnp.ones_like(self.drive_frequency), jnp.zeros_like(self.drive_frequency))
+
+    def vector_field(self, state, inputs):
+        return self.delayed_vector_field(state, (), inputs)
+
+    def delayed_vector_field(self, state, past, inputs):
+        x, y = state[:2]
+        power = x * x + y * y
+        turning = (self.frequency - self.frame) + self.nonlinear_shift * power
+        pumping = self.efficiency * inputs
+        growth = (pumping - self.damping) - (self.damping * self.nonlinear_damping + pumping) * power
+        u, v = self._coupled(state, past)
+        if self.drive is not None:
+            cos, sin = state[2:]
+            u, v = u + cos @ self.drive, v + sin @ self.drive
+        rate = 2 * jnp.pi
+        field = (rate * (growth * x + turning * y + u), rate * (growth * y - turning * x + v))
+        if self.drive is None:
+            return field
+        omega = rate * (self.drive_frequency - self.frame)
+        hold = _HOLD * jnp.abs(omega) * (1 - cos * cos - sin * sin)
+        return (*field, omega * sin + hold * cos, -omega * cos + hold * sin)
+
+    def _coupled(self, state, past):
+        """sum_j M_ij c_j of all couplings, the delayed ones from the past, turned with the frame."""
+        u, v = 0.0, 0.0
+        for coupling in self.couplings:
+            if not coupling.delay or not past:  # without a past: the state has been what it is
+                x, y = state[:2]
+            else:
+                x, y = past[self.delays.index(coupling.delay)][:2]
+            if coupling.delay:
+                angle = 2 * jnp.pi * self.frame * coupling.delay
+                c, s = jnp.cos(angle), jnp.sin(angle)
+                x, y = c * x - s * y, s * x + c * y
+            one = coupling.apply(x, y)
+            u, v = u + one[0], v + one[1]
+        return u, v
+
+    @property
+    def delays(self):
+        return tuple(sorted({coupling.delay for coupling in self.couplings} - {0.0}))
+
+    def diffusion(self, state, inputs):
+        amplitude = jnp.sqrt(2 * jnp.pi * self.noise)
+        return (amplitude, amplitude, *(jnp.zeros_like(leaf) for leaf in state[2:]))
+
+    @property
+    def is_noisy(self):
+        return bool(jnp.any(self.noise > 0))
+
+    def fastest_rate(self, inputs):
+        power = self.free_power(inputs)
+        pumping = jnp.abs(self.efficiency * inputs - self.damping)
+        turning = jnp.abs(self.frequency - self.frame + self.nonlinear_shift * power)
+        strength = sum((coupling.total_strength() for coupling in self.couplings), jnp.zeros_like(power))
+        rate = jnp.max(turning + 2 * pumping + strength)
+        if self.drive is not None:
+            pull = jnp.sum(jnp.abs(self.drive), axis=0) / jnp.sqrt(jnp.maximum(power, 0.01))
+            rate = jnp.max(jnp.abs(self.drive_frequency - self.frame)) + rate + jnp.max(pull)
+        return 2 * jnp.pi * rate
+
+    def residual(self, state, inputs):
+        """-ds/dt. It vanishes only where all turn at f_frame; locked states of any frequency: `polar`."""
+        return jax.tree.map(jnp.negative, self.vector_field(state, inputs))
+
+    def residual_scale(self, state, inputs):
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(self.fastest_rate(inputs), leaf.shape), state)
+
+    def outputs(self, state, inputs):
+        """The power p of each oscillator."""
+        x, y = state[:2]
+        return x * x + y * y
+
+    @property
+    def output_variable(self):
+        return Variable("power", ("oscillator",), "1", "power |c|^2")
+
+    def emission(self, state) -> tuple[Array, Array]:
+        """(real, imag) of sum_i c_i, what an analyser sees of oscillators in series; leading axes are kept."""
+        return state[0].sum(axis=-1), state[1].sum(axis=-1)
+
+    def polar(self) -> "eqx.Module":
+        """The same network in amplitudes and phases, whose steady states are the locked states."""
+        from oscillators.locked import LockedOscillators
+
+        return LockedOscillators(self)

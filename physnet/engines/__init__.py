@@ -1,0 +1,1 @@
+"""Integrators in time, one file each: adaptive (diffrax) and fixed-step for ensembles, noise and delays."""

@@ -1,0 +1,95 @@
+"""Steps that adapt to the error of each sample, by diffrax: stiff systems, noise with a Brownian tree."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from physnet import precision
+from physnet.engines.base import Engine, Run, tree_finite
+
+
+class Adaptive(Engine):
+    """A diffrax solver with step-size control; each sample takes its own steps.
+
+    solver: Kvaerno5 by default, implicit, since circuits are stiff; with noise `diffrax.ShARK`, for additive noise.
+    rtol, atol: error of a step, atol in the state's unit; 1e-8 and 1e-10 in double, 1e-5 and 1e-6 in single precision;
+    with noise 1e-3 and 1e-5, where each step's strong error is at stake. max_steps: per sample.
+    adjoint: how derivatives go through it (`diffrax.ForwardMode()`, or `RecursiveCheckpointAdjoint()` for reverse).
+    """
+
+    solver: diffrax.AbstractSolver | None = None
+    rtol: float | None = eqx.field(static=True, default=None)
+    atol: float | None = eqx.field(static=True, default=None)
+    max_steps: int = eqx.field(static=True, default=100_000)
+    adjoint: diffrax.AbstractAdjoint | None = None
+
+    def refuses(self, system, *, noisy):
+        if system.delays:
+            return "its coupling is delayed, and diffrax keeps no history; use FixedStep()."
+        return None
+
+    def run(self, system, signal, times, initial, key):
+        samples = jax.tree.leaves(initial)[0].shape[0]
+        keys = None if key is None else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(samples))
+        return _run(self, system, signal, times, initial, keys)
+
+    def follow(self, system, signal, times, initial, key=None):
+        """(states at `times`, steps, reached) of one sample: the traceable core, for derivatives through a run."""
+        start, unravel = ravel_pytree(initial)
+        start = start.astype(times.dtype)
+
+        def velocity(t, position, args):
+            system, signal = args
+            return ravel_pytree(system.vector_field(unravel(position), signal.at(t)))[0]
+
+        terms, solver, control = diffrax.ODETerm(velocity), self.solver or diffrax.Kvaerno5(), (1e-8, 1e-10)
+        if key is not None:
+            shape = jax.ShapeDtypeStruct(start.shape, start.dtype)
+            path = diffrax.VirtualBrownianTree(
+                times[0], times[-1], (times[-1] - times[0]) * 1e-7, shape, key, diffrax.SpaceTimeLevyArea
+            )
+
+            def amplitude(t, position, args):
+                system, signal = args
+                return lineax_diagonal(ravel_pytree(system.diffusion(unravel(position), signal.at(t)))[0])
+
+            terms = diffrax.MultiTerm(terms, diffrax.ControlTerm(amplitude, path))
+            solver, control = self.solver or diffrax.ShARK(), (1e-3, 1e-5)
+        controller = diffrax.PIDController(
+            rtol=precision.by_precision(self.rtol, times.dtype, double=control[0], single=max(control[0], 1e-5)),
+            atol=precision.by_precision(self.atol, times.dtype, double=control[1], single=max(control[1], 1e-6)),
+        )
+        solution = diffrax.diffeqsolve(
+            terms,
+            solver,
+            t0=times[0],
+            t1=times[-1],
+            dt0=None if key is None else (times[-1] - times[0]) * 1e-4,
+            y0=start,
+            args=(system, signal),
+            saveat=diffrax.SaveAt(ts=times),
+            stepsize_controller=controller,
+            max_steps=self.max_steps,
+            adjoint=self.adjoint or diffrax.ForwardMode(),
+            throw=False,
+        )
+        state = jax.vmap(unravel)(solution.ys)
+        reached = (solution.result == diffrax.RESULTS.successful) & tree_finite(state)
+        return state, solution.stats["num_steps"].astype(jnp.int32), reached
+
+
+def lineax_diagonal(vector):
+    """The diagonal matrix of independent noise amplitudes."""
+    import lineax
+
+    return lineax.DiagonalLinearOperator(vector)
+
+
+@eqx.filter_jit
+def _run(engine, system, signal, times, initial, keys):
+    def one(signal, initial, key):
+        return engine.follow(system, signal, times, initial, key)
+
+    return Run(*jax.vmap(one)(signal, initial, keys))

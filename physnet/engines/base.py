@@ -1,0 +1,57 @@
+"""What every engine is: something that follows a batch of systems through given times."""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from physnet.signals import Signal
+from physnet.system import System
+
+
+class Run(eqx.Module):
+    """What an engine hands back; every array has a leading sample axis.
+
+    state: shaped like the system's state, each leaf (sample, time, ...). steps: taken, per sample. reached: the last
+    time was reached with every number finite. error: the largest difference of any state variable at any recorded time
+    from a run at twice the step, divided by what halving gains (2^order - 1): an estimate of the error of this run, in
+    the unit of the state; NaN for samples that were not checked so, None where the engine controls its error itself.
+    """
+
+    state: PyTree
+    steps: Int[Array, " sample"]
+    reached: Bool[Array, " sample"]
+    error: Float[Array, " sample"] | None = None
+
+
+class Engine(eqx.Module):
+    """Integrates ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given."""
+
+    @abstractmethod
+    def refuses(self, system: System, *, noisy: bool) -> str | None:
+        """Why this engine cannot follow this system (with noise), and what to use; None if it can."""
+
+    @abstractmethod
+    def run(self, system: System, signal: Signal, times: Array, initial: PyTree, key: PRNGKeyArray | None) -> Run:
+        """Follows every sample from `initial` at times[0] through `times`. Not to be called under a JAX trace."""
+
+
+def tree_finite(tree: Any) -> Array:
+    """Whether every number of a pytree is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def fastest_rate(system: System, signal: Signal) -> float | None:
+    """The fastest rate of a system, rad/s, under all values that a signal takes; None where it does not say."""
+    extremes = signal.extremes()
+    if jax.eval_shape(system.fastest_rate, jax.ShapeDtypeStruct(extremes.shape[1:], extremes.dtype)) is None:
+        return None
+    return float(_largest_rate(system, extremes))
+
+
+@eqx.filter_jit
+def _largest_rate(system, extremes):
+    return jnp.max(jax.vmap(system.fastest_rate)(extremes))

@@ -1,0 +1,11 @@
+"""Systems whose coupling takes time: fixed steps of order 4 with the past kept and interpolated."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+ORDER = 4
+
+
+def follow(system, signal, initial: PyTree, times: Array, counts: Array) -> PyTree:
+    raise NotImplementedError

@@ -20,15 +20,16 @@ _HOLD = 1.0  # rate that keeps an injected tone at amplitude 1, in units of its 
 class AutoOscillators(Network):
     """N coupled Slavin-Tiberkevich oscillators, c = sqrt(p) exp(-i phi) = x + i y, in a frame that turns at f_frame:
 
-    dc/dt = 2 pi { -i (f0 - f_frame + N p) - G (1 + Q p) + sigma I (1 - p) } c + 2 pi sum_j W_ij exp(i b_ij) c_j(t - tau)
-            + 2 pi sum_m F_im exp(-i 2 pi (f_m - f_frame) t) + noise,    <f f*> = 2 D delta(t)
+    dc/dt = 2 pi { -i (f0 - f_frame + N p) - G (1 + Q p) + sigma I (1 - p) } c
+            + 2 pi sum_j W_ij exp(i b_ij) c_j(t - tau) + 2 pi sum_m F_im exp(-2 pi i (f_m - f_frame) t)
+            + noise f,    <f f*> = 2 D delta(t)
 
-    Slavin & Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935. State (x, y), each (N,), dimensionless; with injected tones
-    also their phasors (u, v), each (M,). Inputs: the currents I (N,), A. Parameters as in `Network`.
+    Slavin & Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935. State (x, y), each (N,), dimensionless; with injected
+    tones also their phasors (u, v), each (M,). Inputs: the currents I (N,), A. Parameters as in `Network`.
 
     drive: F/2pi, Hz, (M, N), or (N,) or a number for one tone. drive_frequencies: f_m, Hz, (M,) or a number.
-    noise: D/2pi, Hz, of each oscillator or for all; `integrate(..., key=)` draws it. frame: Hz, by default the mean free
-    frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter.
+    noise: D/2pi, Hz, of each oscillator or for all; `integrate(..., key=)` draws it. frame: Hz, by default the mean
+    free frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter.
     Raises PhysnetError for values that are not physical, shapes that do not fit, and oscillators below threshold.
     """
 

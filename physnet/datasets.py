@@ -100,20 +100,26 @@ def equilibrium_dataset(equilibrium, **attributes):
 def trajectory_dataset(trajectory, **attributes):
     """States, outputs, energy and relative residual in time of a `Trajectory`, with the inputs and parameters."""
     system = trajectory.system
-    sample = _sample_dims(trajectory.inputs, system)
+    sample = ("sample",) * np.ndim(trajectory.steps)
     dims = (*sample, "time")
+    held = np.ndim(trajectory.inputs) == len(sample) + len(system.input_shape)
+    driven = sample if held else dims
+    outputs, energy, residual = trajectory.measured()
     finished = replace(_CONVERGED, long_name="whether the integration reached the last time, every number finite")
     variables = [
-        *_states(system, trajectory.state, trajectory.inputs, trajectory.outputs, dims, sample),
-        *_energy(system, trajectory.energy, dims),
-        _leading(_RESIDUAL, trajectory.residual, dims),
+        *_states(system, trajectory.state, trajectory.inputs, outputs, dims, driven),
+        *_energy(system, energy, dims),
+        _leading(_RESIDUAL, residual, dims),
         _leading(finished, trajectory.converged, sample),
         _leading(replace(_STEPS, long_name="steps of the solver"), trajectory.steps, sample),
         *_parameters(system),
     ]
+    if trajectory.error is not None:
+        error = Variable("step_error", (), "1", "error of the state by step doubling, in its unit; NaN if not checked")
+        variables.append(_leading(error, trajectory.error, sample))
     time = (Variable("time", ("time",), "s", "time since the inputs were switched on"), np.asarray(trajectory.times))
     title = f"Relaxation of {type(system).__name__} in time"
-    return build(system, variables, coords=[time], default_title=title, dtype=trajectory.outputs.dtype, **attributes)
+    return build(system, variables, coords=[time], default_title=title, dtype=outputs.dtype, **attributes)
 
 
 def gradient_dataset(gradient, **attributes):

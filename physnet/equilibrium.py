@@ -205,5 +205,6 @@ def raise_unless_converged(
         f"{type(relaxer).__name__}: {STATUS[status]} (sample {worst % converged.shape[-1]}: relative "
         f"residual {residual[worst]:.3g} > {tolerance:.3g}, largest residual {imbalance:.3g} "
         f"{system.residual_units}, after {steps} steps). "
-        f"{said}{' ' if said else ''}Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
+        f"{said}{' ' if said else ''}"
+        "Try more steps, another relaxer=..., double precision, a smaller beta, or throw=False to look at the state."
     )

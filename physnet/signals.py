@@ -25,7 +25,7 @@ class Signal(eqx.Module):
 
     @abstractmethod
     def extremes(self) -> Array:
-        """Inputs (value, input) between which all others lie, of all samples: what an integrator must be able to take."""
+        """Inputs (value, input) between which all others lie, of all samples: the most an integrator has to take."""
 
     @abstractmethod
     def checked(self, system: System) -> tuple["Signal", bool]:

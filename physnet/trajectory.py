@@ -12,7 +12,7 @@ from physnet.engines.base import Engine, fastest_rate
 from physnet.engines.fixed_step import FixedStep
 from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.problem import Problem
-from physnet.signals import Held, Signal, as_signal, recorded
+from physnet.signals import Held, as_signal, recorded
 from physnet.system import EnergySystem, System, check_initial, is_boxed
 
 
@@ -36,17 +36,21 @@ class Trajectory(eqx.Module):
     @property
     def outputs(self) -> Float[Array, " *sample time output"]:
         """What a cost reads, in the system's output unit."""
-        return _measure(self)[0]
+        return self.measured()[0]
 
     @property
     def energy(self) -> Float[Array, " *sample time"]:
         """In the system's energy unit, NaN where it has none; it never rises under fixed inputs without noise."""
-        return _measure(self)[1]
+        return self.measured()[1]
 
     @property
     def residual(self) -> Float[Array, " *sample time"]:
         """Relative residual at each time."""
-        return _measure(self)[2]
+        return self.measured()[2]
+
+    def measured(self) -> tuple[Array, Array, Array]:
+        """(outputs, energy, residual) of every recorded state, computed together."""
+        return _measure(self)
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset over time. See `physnet.datasets`."""
@@ -86,10 +90,8 @@ def integrate(
     times = _check_times(times, precision.dtype_of(signal))
     first = recorded(signal, times[:1])
     first = first if isinstance(signal, Held) else first[:, 0]
-    if initial is None:
-        initial = jax.vmap(system.rest_state)(first)
-    else:
-        initial = check_initial(system, first, initial, batched)
+    at_rest = jax.vmap(system.rest_state)(first)
+    initial = at_rest if initial is None else check_initial(system, first, initial, batched)
     engine = _check_engine(system, engine, signal, initial, first, key)
     run = engine.run(system, signal, times, initial, key)
     if throw:
@@ -112,8 +114,8 @@ def _check_engine(system, engine, signal, initial, first, key) -> Engine:
         raise PhysnetError(f"integrate: a key was given and {type(system).__name__} has no noise; leave the key out.")
     if key is None and system.is_noisy:
         raise PhysnetError(
-            f"integrate: {type(system).__name__} has thermal noise; pass key=jax.random.key(seed) to draw it, or set the "
-            "noise to 0."
+            f"integrate: {type(system).__name__} has thermal noise; pass key=jax.random.key(seed) to draw it, or set "
+            "the noise to 0."
         )
     reason = engine.refuses(system, noisy=key is not None)
     if reason is not None:

@@ -14,8 +14,9 @@ class Varied(System):
 
     Everything that takes a batch of inputs takes an ensemble of systems this way: `integrate`, `relax`, their engines
     and relaxers, noise. system: the one to change, with `base`, its inputs, the same for all samples (its default
-    inputs where left out). place(system, values) -> system: the change, from one sample's values (`number`,), traceable;
-    a named function, not a new lambda for each call, which would compile again. names: of the values, for datasets.
+    inputs where left out). place(system, values) -> system: the change, from one sample's values (`number`,),
+    traceable; a named function, not a new lambda for each call, which would compile again. names: of the values, for
+    datasets.
 
         def detune(system, values):  # Hz
             return eqx.tree_at(lambda s: s.frequency, system, system.frequency.at[1:].add(values))

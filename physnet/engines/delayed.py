@@ -1,7 +1,5 @@
 """Systems whose coupling takes time: fixed steps of order 4 with the past kept and interpolated."""
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 ORDER = 4

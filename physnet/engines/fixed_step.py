@@ -128,7 +128,7 @@ def _sample_keys(key, samples):
 
 @eqx.filter_jit
 def _follow(system, signal, initial, keys, times, counts):
-    """States (time, ..., sample). counts: steps between recorded times; negative: as many pairs of half steps' noise."""
+    """States (time, ..., sample). counts: steps between recorded times; negative: coarse, as in `follow`."""
     move = lambda tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tree)  # noqa: E731
     return follow(system, move(signal), move(initial), keys, times, counts)
 
@@ -197,7 +197,7 @@ def _lanes(system, signal):
 
 
 def _noise(keys, index, step, coarse, sigma):
-    """(sigma dW, sigma int W dt) of one step for every sample; a coarse step has the two fine steps' noise of a pair."""
+    """(sigma dW, sigma int W dt) of one step for every sample; a coarse step has the noise of two fine ones."""
     leaves, structure = jax.tree.flatten(sigma)
 
     def of_fine(index, step):

@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oscillators.locked import LockedOscillators
 from oscillators.phase_model import PhaseModel
-from physnet.errors import PhysnetError, require_instance
+from physnet.errors import PhysnetError
 from physnet.system import check_inputs
 
 _TURN = 0.25  # rad, the most that a phase moves in one step
+_STABLE = 0.7  # of amplitudes that relax much faster than phases slip: the step in units of their fastest rate
 _STEPS, _FEWEST_STEPS, _SMALL = 16384, 2048, 64
+_SLOWER = 8  # times as many steps where amplitudes move, which relax that much faster than phases slip
 _SLIPS = 0.75  # of a turn, gained or lost over the time of measurement, that tell a drift from a wobble
 _NAMED = 20
 
@@ -59,14 +62,17 @@ class Drift:
         return f"oscillator {i} (at {self.frequencies[i]:.9g} Hz, {self.frequencies[i] - self.common:+.4g} Hz)"
 
 
-def drifting(system: PhaseModel, inputs=None, *, state=None) -> Drift:
+def drifting(system: PhaseModel | LockedOscillators, inputs=None, *, state=None) -> Drift:
     """Follows one network in time and says which oscillators lock, and at which mean frequency the others drift.
 
-    inputs: (input,), Hz, for one sample; the system's own by default. state: where to start, shaped like the system's
-    state; its initial state by default, or where the given one is not finite. Half of the time is for settling.
-    Raises PhysnetError for a system that is not a `PhaseModel`, and for a batch.
+    inputs: (input,), Hz or A, for one sample; the system's own by default. state: where to start, shaped like the
+    system's state; its initial state by default, or where the given one is not finite. Half of the time is for
+    settling. Raises PhysnetError for a system of another kind, a batch, and amplitudes that collapse on the way.
     """
-    require_instance(system, PhaseModel, "drifting: system")
+    if not isinstance(system, PhaseModel | LockedOscillators):
+        raise PhysnetError(
+            f"drifting: system is {system!r}; pass a network of phases, or network.polar() for AutoOscillators."
+        )
     inputs, batched = check_inputs(system, inputs)
     if batched:
         raise PhysnetError(f"drifting: inputs have shape {inputs.shape}; pass those of one sample, {inputs.shape[1:]}.")
@@ -74,12 +80,20 @@ def drifting(system: PhaseModel, inputs=None, *, state=None) -> Drift:
     if state is None or not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state)):
         state = system.initial_state(inputs)
     start = jnp.mod(system.phases(state), 2 * jnp.pi)
-    steps = max(_FEWEST_STEPS, int(_STEPS * min(1.0, _SMALL / system.size)))
+    polar = isinstance(system, LockedOscillators)
+    start = (state[0], start) if polar else (start,)
+    steps = (_SLOWER if polar else 1) * max(_FEWEST_STEPS, int(_STEPS * min(1.0, _SMALL / system.size)))
     first, last, half = (np.asarray(value, float) for value in _follow(system, start, inputs, steps // 2))
+    if not np.isfinite(last).all():
+        raise PhysnetError(
+            f"drifting: the amplitude of oscillator {int(np.argmin(np.isfinite(last)))} collapses or grows without "
+            "end. Raise its current, or couple it more weakly."
+        )
     if half == 0:  # nothing moves
         first, last, half = 0 * first, 0 * first, np.inf
-    frequencies = float(system.frame_frequency(inputs)) + (last - first) / (2 * np.pi * half)
-    return _grouped(frequencies, float(half), None if system.is_free else float(system.reference_frequency))
+    frame = float(system.frame_frequency(inputs))
+    frequencies = frame + (last - first) / (2 * np.pi * half)
+    return _grouped(frequencies, float(half), None if system.is_free else frame)
 
 
 def _grouped(frequencies: np.ndarray, duration: float, signal: float | None) -> Drift:
@@ -97,24 +111,40 @@ def _grouped(frequencies: np.ndarray, duration: float, signal: float | None) -> 
 
 
 @eqx.filter_jit
-def _follow(system, phases, inputs, steps):
-    """Phases, rad, after `steps` and after twice as many, and the time of `steps`, s: fourth-order Runge-Kutta."""
+def _follow(system, start, inputs, steps):
+    """Phases, rad, after `steps` and after twice as many, and the time of `steps`, s: fourth-order Runge-Kutta.
 
-    def velocity(phases):
-        return 2 * jnp.pi * system.turning(jnp.cos(phases), -jnp.sin(phases), inputs)
+    start: (phases,), or (logarithms of amplitudes, phases) where amplitudes move.
+    """
+    if isinstance(system, LockedOscillators):
+        fastest, reach = system.fastest_rate(inputs) / (2 * jnp.pi), _STABLE
+    else:
+        fastest, reach = _fastest_turning(system, inputs), _TURN
 
+    def velocity(moving):
+        if isinstance(system, LockedOscillators):
+            return tuple(2 * jnp.pi * rate for rate in system.rates(moving, inputs))
+        return (2 * jnp.pi * system.turning(jnp.cos(moving[0]), -jnp.sin(moving[0]), inputs),)
+
+    def shifted(moving, factor, rates):
+        return jax.tree.map(lambda s, r: s + factor * r, moving, rates)
+
+    step = jnp.where(fastest > 0, reach / (2 * jnp.pi * jnp.where(fastest > 0, fastest, 1)), 0)
+
+    def advance(_, moving):
+        a = velocity(moving)
+        b = velocity(shifted(moving, step / 2, a))
+        c = velocity(shifted(moving, step / 2, b))
+        d = velocity(shifted(moving, step, c))
+        return jax.tree.map(lambda s, a, b, c, d: s + step / 6 * (a + 2 * b + 2 * c + d), moving, a, b, c, d)
+
+    settled = jax.lax.fori_loop(0, steps, advance, start)
+    return settled[-1], jax.lax.fori_loop(0, steps, advance, settled)[-1], step * steps
+
+
+def _fastest_turning(system, inputs):
+    """Hz, the fastest that any phase of a `PhaseModel` can turn in its frame."""
     fastest = jnp.abs(system.detuned(inputs) - system.frame_frequency(inputs)) + system.coupling.total_strength()
     for strength in (system.field, system.second_harmonic):
         fastest = fastest if strength is None else fastest + 2 * jnp.abs(strength)
-    fastest = jnp.max(fastest)
-    step = jnp.where(fastest > 0, _TURN / (2 * jnp.pi * jnp.where(fastest > 0, fastest, 1)), 0)
-
-    def advance(_, phases):
-        a = velocity(phases)
-        b = velocity(phases + step / 2 * a)
-        c = velocity(phases + step / 2 * b)
-        d = velocity(phases + step * c)
-        return phases + step / 6 * (a + 2 * b + 2 * c + d)
-
-    settled = jax.lax.fori_loop(0, steps, advance, phases)
-    return settled, jax.lax.fori_loop(0, steps, advance, settled), step * steps
+    return jnp.max(fastest)

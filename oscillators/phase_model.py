@@ -217,6 +217,12 @@ class PhaseModel(System):
             turning = turning + 2 * self.second_harmonic * real * imag
         return turning
 
+    def fastest_rate(self, inputs):
+        rate = jnp.abs(self.detuned(inputs) - self.frame_frequency(inputs)) + self.coupling.total_strength()
+        for strength, times in ((self.field, 1), (self.second_harmonic, 2)):
+            rate = rate if strength is None else rate + times * jnp.abs(strength)
+        return 2 * jnp.pi * jnp.max(rate)
+
     @abstractmethod
     def phasors(self, state: PyTree) -> tuple[Array, Array]:
         """(real, imag) of c = exp(-i phi), each (N,)."""

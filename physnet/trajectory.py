@@ -90,8 +90,7 @@ def integrate(
     times = _check_times(times, precision.dtype_of(signal))
     first = recorded(signal, times[:1])
     first = first if isinstance(signal, Held) else first[:, 0]
-    at_rest = jax.vmap(system.rest_state)(first)
-    initial = at_rest if initial is None else check_initial(system, first, initial, batched)
+    initial = _at_rest(system, first) if initial is None else check_initial(system, first, initial, batched)
     engine = _check_engine(system, engine, signal, initial, first, key)
     run = engine.run(system, signal, times, initial, key)
     if throw:
@@ -109,8 +108,7 @@ def _check_engine(system, engine, signal, initial, first, key) -> Engine:
         fixed = bool(system.delays) or fastest_rate(system, signal) is not None
         engine = FixedStep() if fixed else Adaptive()
     require_instance(engine, Engine, "engine")
-    noise = jax.vmap(system.diffusion)(initial, first)
-    if key is not None and noise is None:
+    if key is not None and jax.eval_shape(jax.vmap(system.diffusion), initial, first) is None:
         raise PhysnetError(f"integrate: a key was given and {type(system).__name__} has no noise; leave the key out.")
     if key is None and system.is_noisy:
         raise PhysnetError(
@@ -134,6 +132,11 @@ def _raise_unless_reached(run, system, engine, times) -> None:
             "max_steps, larger rtol and atol, another solver, an earlier end, or throw=False to look at what was "
             "reached."
         )
+
+
+@eqx.filter_jit
+def _at_rest(system, inputs):
+    return jax.vmap(system.rest_state)(inputs)
 
 
 @eqx.filter_jit

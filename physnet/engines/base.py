@@ -46,12 +46,11 @@ def tree_finite(tree: Any) -> Array:
 
 def fastest_rate(system: System, signal: Signal) -> float | None:
     """The fastest rate of a system, rad/s, under all values that a signal takes; None where it does not say."""
-    extremes = signal.extremes()
-    if jax.eval_shape(system.fastest_rate, jax.ShapeDtypeStruct(extremes.shape[1:], extremes.dtype)) is None:
-        return None
-    return float(_largest_rate(system, extremes))
+    rate = _largest_rate(system, signal.extremes())
+    return None if rate is None else float(rate)
 
 
 @eqx.filter_jit
 def _largest_rate(system, extremes):
-    return jnp.max(jax.vmap(system.fastest_rate)(extremes))
+    rates = jax.vmap(system.fastest_rate)(extremes)
+    return None if rates is None else jnp.max(rates)

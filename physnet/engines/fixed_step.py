@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax
@@ -11,27 +12,29 @@ from jaxtyping import Array, PyTree
 
 from physnet.engines import delayed, steps
 from physnet.engines.base import Engine, Run, fastest_rate
+from physnet.engines.lanes import lanes
 from physnet.errors import PhysnetError
-from physnet.signals import Held
 
 # The step in units of one over the fastest rate: by default, and at most. Measured on detuned auto-oscillators.
 _DEFAULT, _LARGEST = 0.35, 2.0
 _NOISY_DEFAULT, _NOISY_LARGEST = 0.1, 1.0
 _ELEMENTS = 4096  # numbers of one stage of one chunk: they stay in the cache of a core
+_PAST = 2**23  # numbers that a chunk may keep of its past
 
 
 class FixedStep(Engine):
     """Steps of one size for every sample: for ensembles of small networks, large networks, noise, delayed coupling.
 
     Without noise a Runge-Kutta method of order 8, with noise one of strong order 1.5 for additive noise, with delays
-    one of order 4. Small states through an adaptive solver cost ten times more: each sample's loop waits for all.
-    Samples are cut in chunks that fit a core's cache and are spread over the cores; a sample's numbers do not depend on
-    the cut, noise included (its key is the given one with the sample's index folded in).
+    one of order 4 (before the first time, states are taken to have been held). Small states through an adaptive solver
+    cost ten times more: each sample's loop waits for all. Samples are cut in chunks that fit a core's cache and are
+    spread over the cores; a sample's numbers do not depend on the cut, noise included (its key is the given one with
+    the sample's index folded in).
 
-    step: the longest step, s; by default from the system's fastest rate. Steps divide the intervals between recorded
-    times evenly, an even number to each. checked: how many samples, evenly spread, are run at twice the step as well,
-    for `Run.error`; None for all (half as much work again), 0 for none. lanes: samples in a chunk. threads: chunks at
-    once, by default one per core.
+    step: the longest step, s; by default from the system's fastest rate, and at most half of the shortest delay. Steps
+    divide the intervals between recorded times evenly, an even number to each. checked: how many samples, evenly
+    spread, are run at twice the step as well, for `Run.error`; None for all (half as much work again), 0 for none.
+    lanes: samples in a chunk. threads: chunks at once, by default one per core.
     """
 
     step: float | None = eqx.field(static=True, default=None)
@@ -47,22 +50,27 @@ class FixedStep(Engine):
     def run(self, system, signal, times, initial, key):
         samples = jax.tree.leaves(initial)[0].shape[0]
         longest = self._step(system, signal, noisy=key is not None)
-        spans = np.diff(np.asarray(times, float))
-        counts = 2 * np.maximum(1, np.ceil(spans / (2 * longest) - 1e-9)).astype(int)
         _check_memory(samples, len(times), initial)
+        grid = _Grid.of(system, times, longest)
         keys = None if key is None else _sample_keys(key, samples)
-        state = self._chunks(system, signal, times, counts, initial, keys)
+        state = self._chunks(system, signal, grid, initial, keys)
         reached = np.all(
             [np.isfinite(leaf.reshape(samples, -1)).all(axis=1) for leaf in jax.tree.leaves(state)], axis=0
         )
-        error = self._error(system, signal, times, counts, initial, keys, state)
-        return Run(state, np.full(samples, counts.sum(), np.int64), reached, error)
+        error = self._error(system, signal, grid, initial, keys, state)
+        return Run(state, np.full(samples, grid.counts.sum(), np.int64), reached, error)
 
     def _step(self, system, signal, *, noisy) -> float:
         """The step to take, s. Raises PhysnetError for one too large, or none given where no rate is known."""
         rate = fastest_rate(system, signal)
         if self.step is not None and not (self.step > 0 and np.isfinite(self.step)):
             raise PhysnetError(f"FixedStep: step is {self.step} s; it must be finite and above 0.")
+        shortest = min(system.delays, default=np.inf) / 2
+        if self.step is not None and self.step > shortest * (1 + 1e-9):
+            raise PhysnetError(
+                f"FixedStep: a step of {self.step:.3g} s is too large for {type(system).__name__}, whose shortest delay "
+                f"is {2 * shortest:.3g} s: the largest is half of it, since twice the step is run for the error."
+            )
         if rate is None:
             if self.step is None:
                 raise PhysnetError(
@@ -79,40 +87,41 @@ class FixedStep(Engine):
             )
         if self.step is not None:
             return self.step
-        shortest_delay = min(system.delays, default=np.inf)
-        return min(usual / rate, shortest_delay)
+        return min(usual / rate, shortest)
 
-    def _chunks(self, system, signal, times, counts, initial, keys):
+    def _chunks(self, system, signal, grid, initial, keys):
         """States (sample, time, ...) as NumPy views of arrays laid out (time, ..., sample)."""
         leaves, structure = jax.tree.flatten(initial)
         samples = leaves[0].shape[0]
         components = sum(leaf[0].size for leaf in leaves)
-        lanes = self.lanes or max(1, _ELEMENTS // components)
-        chunks = -(-samples // lanes)
-        lanes = -(-samples // chunks)  # the same for all but the last, which is filled up: one compiled program
+        numbers = min(_ELEMENTS, _PAST // (2 * (grid.past or 1)))
+        width = self.lanes or max(1, numbers // components)
+        chunks = -(-samples // width)
+        width = -(-samples // chunks)  # the same for all but the last, which is filled up: one compiled program
         threads = self.threads or os.cpu_count() or 1
-        found = [np.empty((len(times), *leaf.shape[1:], samples), leaf.dtype) for leaf in leaves]
+        recorded = len(grid.recorded)
+        found = [np.empty((recorded, *leaf.shape[1:], samples), leaf.dtype) for leaf in leaves]
 
         def work(begin):
-            rows = np.minimum(np.arange(begin, begin + lanes), samples - 1)
+            rows = np.minimum(np.arange(begin, begin + width), samples - 1)
             part = jax.tree.map(lambda leaf: leaf[rows], (signal, initial, keys))
-            state = _follow(system, *part, times, jnp.asarray(counts))
-            stop = min(begin + lanes, samples)
+            state = _follow(system, *part, grid.times, grid.counts, grid.past)
+            stop = min(begin + width, samples)
             for into, leaf in zip(found, jax.tree.leaves(state)):
-                into[..., begin:stop] = np.asarray(leaf)[..., : stop - begin]
+                into[..., begin:stop] = np.asarray(leaf)[grid.recorded, ..., : stop - begin]
 
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, range(0, samples, lanes)))
+            list(pool.map(work, range(0, samples, width)))
         return structure.unflatten([np.moveaxis(leaf, -1, 0) for leaf in found])
 
-    def _error(self, system, signal, times, counts, initial, keys, state):
+    def _error(self, system, signal, grid, initial, keys, state):
         samples = jax.tree.leaves(initial)[0].shape[0]
         checked = samples if self.checked is None else min(self.checked, samples)
         error = np.full(samples, np.nan)
         if checked:
             rows = np.unique(np.linspace(0, samples - 1, checked).round().astype(int))
             part = jax.tree.map(lambda leaf: leaf[rows], (signal, initial, keys))
-            coarse = self._chunks(system, part[0], times, -(counts // 2), *part[1:])
+            coarse = self._chunks(system, part[0], grid.coarse(), *part[1:])
             order = delayed.ORDER if system.delays else steps.ORDER if keys is None else 1.5
             differences = [
                 np.abs(a[rows] - b).reshape(len(rows), -1).max(axis=1)
@@ -122,27 +131,55 @@ class FixedStep(Engine):
         return error
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """Where steps end. times: (time,), s; recorded: the places of those asked for. counts: steps in each interval.
+
+    Counts are even, so that a run at twice the step ends at the same times; negative, they are of such a run.
+    past: how many steps must be kept for the delays.
+    """
+
+    times: np.ndarray
+    recorded: np.ndarray
+    counts: np.ndarray
+    past: int | None
+
+    @classmethod
+    def of(cls, system, times, longest: float) -> "_Grid":
+        times = np.asarray(times)
+        every, recorded = delayed.mesh(times, system.delays) if system.delays else (times, np.arange(len(times)))
+        spans = np.diff(every.astype(float))
+        counts = 2 * np.maximum(1, np.ceil(spans / (2 * longest) - 1e-9)).astype(int)
+        past = delayed.history(every, counts, system.delays) if system.delays else None
+        return cls(every.astype(times.dtype), recorded, counts, past)
+
+    def coarse(self) -> "_Grid":
+        return replace(self, counts=-(self.counts // 2))
+
+
 def _sample_keys(key, samples):
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(samples))
 
 
 @eqx.filter_jit
-def _follow(system, signal, initial, keys, times, counts):
-    """States (time, ..., sample). counts: steps between recorded times; negative: coarse, as in `follow`."""
+def _follow(system, signal, initial, keys, times, counts, past):
+    """States (time, ..., sample). counts: steps between times; negative: coarse, as in `follow`."""
     move = lambda tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tree)  # noqa: E731
-    return follow(system, move(signal), move(initial), keys, times, counts)
+    return follow(system, move(signal), move(initial), keys, times, counts, past)
 
 
-def follow(system, signal, initial: PyTree, keys, times: Array, counts: Array) -> PyTree:
+def follow(system, signal, initial: PyTree, keys, times: Array, counts: Array, past: int | None = None) -> PyTree:
     """The traceable core: states (time, ..., sample) from arrays laid out (..., sample).
 
     signal, initial: every array with the sample axis last. keys: (sample,), or None without noise. times: (time,), s.
     counts: (time - 1,) steps in each interval; negative ones are coarse steps, each with the noise of two fine ones.
+    past: steps that a system with delays must keep (`delayed.history`).
     Forward-mode derivatives go through it, reverse-mode ones do not.
     """
     if system.delays:
-        return delayed.follow(system, signal, initial, times, jnp.abs(counts))
-    flow, spread = _lanes(system, signal)
+        return delayed.follow(system, signal, initial, times, jnp.abs(counts), past)
+    flow = lanes(system, signal, lambda s, state, u: s.vector_field(state, u))
+    spread = lanes(system, signal, lambda s, state, u: s.diffusion(state, u))
 
     def field(time, state):
         return flow(state, time)
@@ -167,33 +204,6 @@ def follow(system, signal, initial: PyTree, keys, times: Array, counts: Array) -
     start = (initial, jnp.zeros((), counts.dtype))
     _, states = jax.lax.scan(interval, start, (times[:-1], jnp.diff(times), counts))
     return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), initial, states)
-
-
-def _lanes(system, signal):
-    """(velocity, noise amplitude) of (state, time), every sample at once, arrays with the sample axis last.
-
-    Where inputs are held, what they make of the system is worked out here, once; arrays that they leave alone stay one
-    for all samples.
-    """
-    own = {id(leaf) for leaf in jax.tree.leaves(system)}
-    held = isinstance(signal, Held)
-    changed, rest = signal, system
-    if held:
-
-        def resolve(inputs):
-            return eqx.partition(system.under(inputs), lambda leaf: eqx.is_array(leaf) and id(leaf) not in own)
-
-        changed, rest = eqx.filter_vmap(resolve, in_axes=-1, out_axes=(eqx.if_array(-1), None))(signal.value)
-
-    def lanes(act):
-        def one(changed, state, time):
-            here, inputs = eqx.combine(changed, rest) if held else (rest, changed.at(time))
-            return act(here, state, inputs)
-
-        each = jax.vmap(one, in_axes=(-1, -1, None), out_axes=-1)
-        return lambda state, time: each(changed, state, time)
-
-    return lanes(lambda s, state, u: s.vector_field(state, u)), lanes(lambda s, state, u: s.diffusion(state, u))
 
 
 def _noise(keys, index, step, coarse, sigma):

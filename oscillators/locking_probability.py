@@ -1,0 +1,110 @@
+"""How likely oscillators are to lock under noise, with confidence intervals."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import jax
+import numpy as np
+
+from oscillators import checks
+from oscillators.synchronisation import synchronisation
+from physnet.engines.base import Engine
+from physnet.errors import PhysnetError
+from physnet.system import System, check_inputs
+from physnet.trajectory import integrate
+
+
+@dataclass(frozen=True)
+class LockingProbability:
+    """probability: (*point), share of draws that locked. low, high: (*point), Wilson interval of `confidence`.
+
+    locked: (*point, draw), which draws did. frequencies: (*point, draw, oscillator), Hz. resolution: Hz, within which
+    frequencies count as equal. draws: number of draws at each point.
+    """
+
+    probability: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    locked: np.ndarray
+    frequencies: np.ndarray
+    resolution: float
+    draws: int
+    confidence: float
+
+
+def wilson_interval(successes, trials, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the probability behind `successes` of `trials`: Wilson's score interval, no continuity correction.
+
+    Wilson 1927, doi:10.1080/01621459.1927.10502953. It stays within 0 and 1, and is not empty at 0 and at all
+    successes. Arguments broadcast. Raises PhysnetError for counts that are not 0 <= successes <= trials, trials > 0.
+    """
+    k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
+    if k.dtype.kind not in "iu" or n.dtype.kind not in "iu" or (n < 1).any() or (k < 0).any() or (k > n).any():
+        raise PhysnetError(
+            f"wilson_interval: {successes!r} successes of {trials!r} trials; give whole numbers, 0 <= successes <= trials."
+        )
+    if not 0 < confidence < 1:
+        raise PhysnetError(
+            f"wilson_interval: confidence is {confidence!r}; give a number between 0 and 1, such as 0.95."
+        )
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = k / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
+    return low[()], high[()]
+
+
+def probability_of_locking(
+    system: System,
+    inputs=None,
+    *,
+    key,
+    draws: int = 100,
+    duration: float,
+    settling: float | None = None,
+    records: int = 257,
+    oscillators=None,
+    resolution: float | None = None,
+    confidence: float = 0.95,
+    engine: Engine | None = None,
+) -> LockingProbability:
+    """How many of `draws` runs, each with its own noise and random initial phases, end with oscillators in step.
+
+    inputs: of one point (input,) or of many (point, input), in the system's input unit (`Varied` makes any parameter
+    an input); the system's own by default. key: of all draws. duration: s, of each run; settling: s, the part of it
+    before mean frequencies are taken, half by default. records: times recorded in the rest. oscillators: those that
+    have to keep step; all by default. resolution: Hz, how close their mean frequencies have to be, see
+    `synchronisation`: by default one phase slip more in one direction than in the other parts them. Without noise in
+    the system the draws differ by their initial phases alone.
+    Raises PhysnetError as `integrate` and `mean_frequencies` do.
+    """
+    draws = checks.whole(draws, "probability_of_locking: draws")
+    times = recording_times(duration, settling, records, "probability_of_locking")
+    points, batched = check_inputs(system, inputs)
+    rows = np.repeat(np.asarray(points), draws, axis=0)
+    start_key, noise_key = jax.random.split(key)
+    starts = jax.vmap(system.initial_state)(rows, jax.random.split(start_key, len(rows)))
+    drawn = {"key": noise_key} if system.is_noisy else {}
+    run = integrate(system, rows, times, initial=starts, engine=engine, **drawn)
+    found = synchronisation(run, begin=times[-records], resolution=resolution)
+    labels = found.clusters if oscillators is None else found.clusters[:, np.asarray(oscillators, int)]
+    shape = (len(points), draws) if batched else (draws,)
+    locked = ((labels == labels[:, :1]) & (labels >= 0)).all(axis=1).reshape(shape)
+    counts = locked.sum(axis=-1)
+    low, high = wilson_interval(counts, draws, confidence)
+    frequencies = found.frequencies.reshape(*shape, -1)
+    return LockingProbability(counts / draws, low, high, locked, frequencies, found.resolution, draws, confidence)
+
+
+def recording_times(duration, settling, records, where: str) -> np.ndarray:
+    """0, then `records` even times from `settling` (half of the duration by default) to `duration`, s."""
+    duration = checks.seconds(duration, f"{where}: duration")
+    settling = duration / 2 if settling is None else checks.seconds(settling, f"{where}: settling")
+    records = checks.whole(records, f"{where}: records", 5)
+    if not settling < duration:
+        raise PhysnetError(
+            f"{where}: settling takes {settling:.6g} s of a duration of {duration:.6g} s; leave some of it."
+        )
+    times = np.linspace(settling, duration, records)
+    return times if settling == 0 else np.concatenate([[0.0], times])

@@ -1,0 +1,214 @@
+"""Who keeps step with whom: locking by mean frequencies and by the emission spectrum, clusters, order parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from oscillators.records import (
+    WEIGHTINGS,
+    Window,
+    mean_frequencies,
+    order_parameter,
+    phase_slips,
+    unwrapped_phases,
+)
+from oscillators.spectrum import Spectrum, emission_spectrum
+from physnet.errors import PhysnetError
+from physnet.trajectory import Trajectory
+
+__all__ = [
+    "Synchronisation",
+    "clusters",
+    "emission",
+    "locked",
+    "mean_frequencies",
+    "order_parameter",
+    "phase_slips",
+    "spectral_peaks",
+    "synchronisation",
+    "unwrapped_phases",
+]
+
+
+@dataclass(frozen=True)
+class Synchronisation:
+    """What a window of a run says about synchronisation. Leading sample axis where the run had one.
+
+    frequencies: (*sample, oscillator), Hz, means over the window in the laboratory frame. clusters: (*sample,
+    oscillator), whole numbers: oscillators whose frequencies form a chain of steps of at most `resolution` share one,
+    numbered by their first member; -1 without a frequency. order_parameter: (*sample), mean over the window of
+    |mean exp(i phi)|. cluster_order_parameter: (*sample, oscillator), the same over the members of each one's cluster.
+    resolution: Hz; frequencies closer than it are equal as far as this window tells. change: (*sample), Hz, the most
+    that a mean frequency differs between the halves of the window: one slip more in one half is 2/duration.
+    settled: (*sample), whether that is within 3 resolutions. begin, end: s.
+    """
+
+    frequencies: np.ndarray
+    clusters: np.ndarray
+    order_parameter: np.ndarray
+    cluster_order_parameter: np.ndarray
+    resolution: float
+    change: np.ndarray
+    settled: np.ndarray
+    begin: float
+    end: float
+
+    @property
+    def locked(self) -> np.ndarray:
+        """(*sample, oscillator, oscillator): which pairs keep step, within the resolution."""
+        return locked(self.frequencies, self.resolution)
+
+    @property
+    def cluster_count(self) -> np.ndarray:
+        """(*sample): how many different frequencies there are."""
+        return self.clusters.max(axis=-1) + 1
+
+    @property
+    def synchronised(self) -> np.ndarray:
+        """(*sample): whether all oscillators keep step."""
+        return (self.clusters == 0).all(axis=-1)
+
+    def __str__(self):
+        if self.clusters.ndim > 1:
+            return (
+                f"{int(self.synchronised.sum())} of {self.synchronised.size} samples synchronised (mean frequencies "
+                f"from {self.begin:.4g} to {self.end:.4g} s, alike within {self.resolution:.3g} Hz)"
+            )
+        groups = [np.flatnonzero(self.clusters == k).tolist() for k in range(int(self.cluster_count))]
+        rows = [f"{float(self.frequencies[group].mean()):.9g} Hz: oscillators {group}" for group in groups]
+        return "\n".join(
+            [*rows, f"order parameter {float(self.order_parameter):.4f}, resolution {self.resolution:.3g} Hz"]
+        )
+
+
+def synchronisation(
+    trajectory: Trajectory, *, begin=None, end=None, resolution=None, weighting: str = "flat"
+) -> Synchronisation:
+    """Frequencies, clusters and order parameters over a window of a run of oscillators.
+
+    begin, end: s; the second half of the run by default. resolution: Hz, how close the frequencies of locked
+    oscillators are; by default as close as the window can tell, 0.75/(end - begin), so that one full turn gained or
+    lost parts them (2/(end - begin) for weighting "smooth", see `mean_frequencies`). Raises PhysnetError for a finer
+    one, and as `mean_frequencies` does.
+    """
+    window = Window.of(trajectory, begin, end, least=5)
+    frequencies = window.frequencies(weighting)
+    finest = WEIGHTINGS[weighting] / window.duration
+    if resolution is None:
+        resolution = finest
+    elif not resolution >= finest * (1 - 1e-9):
+        raise PhysnetError(
+            f"synchronisation: resolution {resolution:.4g} Hz; a window of {window.duration:.4g} s tells frequencies "
+            f"apart to {finest:.4g} Hz. Record for {WEIGHTINGS[weighting] / max(resolution, 1e-300):.3g} s, or leave it out."
+        )
+    change = np.abs(frequencies[2] - frequencies[1]).max(axis=0)
+    found = window.unbatched(frequencies[0])
+    labels = clusters(found, resolution)
+    whole, own = _coherence(window, np.atleast_2d(labels).T)
+    return Synchronisation(
+        frequencies=found,
+        clusters=labels,
+        order_parameter=window.unbatched(whole),
+        cluster_order_parameter=window.unbatched(own),
+        resolution=float(resolution),
+        change=window.unbatched(change),
+        settled=window.unbatched(change <= 3 * resolution),
+        begin=float(window.times[0]),
+        end=float(window.times[-1]),
+    )
+
+
+def locked(frequencies, resolution: float) -> np.ndarray:
+    """(..., oscillator, oscillator): which two of the frequencies (..., oscillator) are within `resolution`, Hz."""
+    frequencies = np.asarray(frequencies, float)
+    return np.abs(frequencies[..., :, None] - frequencies[..., None, :]) <= resolution
+
+
+def clusters(frequencies, resolution: float) -> np.ndarray:
+    """(..., oscillator) labels: oscillators that keep one frequency share one, numbered by their first member.
+
+    frequencies: (..., oscillator), Hz. Sorted, they part wherever a gap exceeds `resolution`, Hz. NaN gets -1.
+    """
+    frequencies = np.asarray(frequencies, float)
+    flat = frequencies.reshape(-1, frequencies.shape[-1])
+    order = np.argsort(flat, axis=1, kind="stable")  # NaN last
+    with np.errstate(invalid="ignore"):
+        apart = np.diff(np.take_along_axis(flat, order, 1), axis=1) > resolution
+    group = np.empty(flat.shape, int)
+    np.put_along_axis(group, order, np.pad(np.cumsum(apart, axis=1), ((0, 0), (1, 0))), 1)
+    rows = np.broadcast_to(np.arange(len(flat))[:, None], flat.shape)
+    known = np.isfinite(flat)
+    first = np.full(flat.shape, flat.shape[1])
+    np.minimum.at(first, (rows[known], group[known]), np.broadcast_to(np.arange(flat.shape[1]), flat.shape)[known])
+    rank = np.argsort(np.argsort(first, axis=1, kind="stable"), axis=1)
+    return np.where(known, np.take_along_axis(rank, group, 1), -1).reshape(frequencies.shape)
+
+
+def emission(trajectory: Trajectory, *, begin=None, end=None, **options) -> Spectrum:
+    """The emission spectrum of the sum of all amplitudes of a run, laboratory frame.
+
+    begin, end: s; the second half of the run by default. options: of `emission_spectrum` (resolution_bandwidth,
+    window). Raises PhysnetError as that does, for times that are not even among others.
+    """
+    window = Window.of(trajectory, begin, end)
+    if window.angle is None:
+        signal = (window.real + 1j * window.imag).sum(axis=1)
+    else:
+        signal = np.exp(-1j * window.angle).sum(axis=1)
+    frame = window.frame
+    reference = float(frame.flat[0])
+    if (frame != reference).any():  # frames differ between samples or in time: turn all into one
+        spans = np.diff(window.times, prepend=window.times[0])[:, None]
+        offset = np.broadcast_to(frame - reference, (len(window.times), frame.shape[1]))
+        steps = spans * (offset + np.roll(offset, 1, axis=0)) / 2
+        signal = signal * np.exp(-2j * np.pi * np.cumsum(steps, axis=0))
+    return emission_spectrum(window.times, window.unbatched(signal), frame_frequency=reference, **options)
+
+
+def spectral_peaks(spectrum: Spectrum, *, fraction: float = 0.1) -> np.ndarray | list:
+    """Frequencies, Hz, of the peaks of a spectrum that are at least `fraction` of the largest, lowest first.
+
+    Two maxima are two peaks where the reading between them falls to half of the lower. Oscillators that keep step show
+    one; beats between them show more. For spectra (..., bin) a nested list. Frequencies closer than about 1.5 times the
+    resolution bandwidth make one peak: read with mean frequencies, which resolve finer.
+    """
+    from scipy.signal import find_peaks
+
+    if not 0 < fraction <= 1:
+        raise PhysnetError(f"spectral_peaks: fraction is {fraction!r}; give a number above 0 and at most 1.")
+
+    def peaks(power):
+        if power.ndim > 1:
+            return [peaks(one) for one in power]
+        if not power.max() > 0:
+            return np.empty(0)
+        logs = np.log(np.maximum(power, power.max() * 1e-12))
+        padded = np.pad(logs, 1, constant_values=logs.min())  # a peak may stand at the edge
+        places, _ = find_peaks(padded, height=logs.max() + np.log(fraction) - 1e-12, prominence=np.log(2))
+        return spectrum.frequency[places - 1]
+
+    return peaks(spectrum.power)
+
+
+def _coherence(window: Window, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over the window of |mean exp(i phi)|: of all (sample,), and of each one's cluster (oscillator, sample).
+
+    labels: (oscillator, sample).
+    """
+    count, size, samples = window.shape
+    groups = max(1, int(labels.max()) + 1)
+    place = (np.maximum(labels, 0) * samples + np.arange(samples)).ravel()
+    members = np.maximum(np.bincount(place, minlength=groups * samples), 1)
+    whole, parts = np.zeros(samples), np.zeros(groups * samples)
+    for rows in window.blocks():
+        unit = window.unit(rows)
+        whole += np.abs(unit.mean(axis=1)).sum(axis=0)
+        if groups == 1:
+            continue
+        for one in unit:
+            value = one.ravel()
+            real, imag = (np.bincount(place, part, groups * samples) for part in (value.real, value.imag))
+            parts += np.hypot(real, imag) / members
+    whole /= count
+    own = np.broadcast_to(whole, (size, samples)) if groups == 1 else (parts / count)[place].reshape(size, samples)
+    return whole, np.where(labels >= 0, own, np.nan)

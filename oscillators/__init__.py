@@ -9,11 +9,24 @@ _EXPORTS = {
     "oscillators.kuramoto": ("Kuramoto", "Phasors"),
     "oscillators.line_fit": ("LorentzianFit", "linewidth_from_phase", "lorentzian_fit"),
     "oscillators.locking": ("Locking",),
+    "oscillators.locked": ("LockedOscillators",),
+    "oscillators.locking_probability": ("LockingProbability", "probability_of_locking", "wilson_interval"),
     "oscillators.low_rank": ("LowRank",),
+    "oscillators.maps": ("synchronisation_map",),
     "oscillators.phase": ("PhaseNetwork",),
     "oscillators.presets": ("Preset", "preset", "presets"),
+    "oscillators.records": ("mean_frequencies", "order_parameter", "phase_slips", "unwrapped_phases"),
+    "oscillators.reduction": ("Reduction", "reduce_to_phases"),
     "oscillators.sparse": ("Sparse", "chain", "ring"),
     "oscillators.spectrum": ("Spectrum", "emission_spectrum"),
+    "oscillators.synchronisation": (
+        "Synchronisation",
+        "clusters",
+        "emission",
+        "locked_pairs",
+        "spectral_peaks",
+        "synchrony",
+    ),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

@@ -71,7 +71,8 @@ def drifting(system: PhaseModel | LockedOscillators, inputs=None, *, state=None)
     """
     if not isinstance(system, PhaseModel | LockedOscillators):
         raise PhysnetError(
-            f"drifting: system is {system!r}; pass a network of phases, or network.polar() for AutoOscillators."
+            f"drifting: system is of {type(system).__name__}; pass a network of phases, or network.polar() for "
+            "AutoOscillators."
         )
     inputs, batched = check_inputs(system, inputs)
     if batched:

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from oscillators import checks
-from oscillators.synchronisation import synchronisation
+from oscillators.records import recording_times
+from oscillators.synchronisation import synchrony
 from physnet.engines.base import Engine
 from physnet.errors import PhysnetError
 from physnet.system import System, check_inputs
@@ -41,7 +42,8 @@ def wilson_interval(successes, trials, confidence: float = 0.95) -> tuple[np.nda
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
     if k.dtype.kind not in "iu" or n.dtype.kind not in "iu" or (n < 1).any() or (k < 0).any() or (k > n).any():
         raise PhysnetError(
-            f"wilson_interval: {successes!r} successes of {trials!r} trials; give whole numbers, 0 <= successes <= trials."
+            f"wilson_interval: {successes!r} successes of {trials!r} trials; give whole numbers, none "
+            "negative, no more successes than trials."
         )
     if not 0 < confidence < 1:
         raise PhysnetError(
@@ -63,7 +65,7 @@ def probability_of_locking(
     draws: int = 100,
     duration: float,
     settling: float | None = None,
-    records: int = 257,
+    records: int | None = None,
     oscillators=None,
     resolution: float | None = None,
     confidence: float = 0.95,
@@ -73,21 +75,22 @@ def probability_of_locking(
 
     inputs: of one point (input,) or of many (point, input), in the system's input unit (`Varied` makes any parameter
     an input); the system's own by default. key: of all draws. duration: s, of each run; settling: s, the part of it
-    before mean frequencies are taken, half by default. records: times recorded in the rest. oscillators: those that
-    have to keep step; all by default. resolution: Hz, how close their mean frequencies have to be, see
-    `synchronisation`: by default one phase slip more in one direction than in the other parts them. Without noise in
-    the system the draws differ by their initial phases alone.
+    before mean frequencies are taken, half by default. records: times recorded in the rest; by default as many as the
+    fastest rate asks for, which is safe and often more than is needed. oscillators: those that have to keep step; all
+    by default. resolution: Hz, how close their mean frequencies have to be, see `synchrony`: by default one phase
+    slip more in one direction than in the other parts them. Without noise in the system the draws differ by their
+    initial phases alone.
     Raises PhysnetError as `integrate` and `mean_frequencies` do.
     """
     draws = checks.whole(draws, "probability_of_locking: draws")
-    times = recording_times(duration, settling, records, "probability_of_locking")
     points, batched = check_inputs(system, inputs)
+    times, first = recording_times(system, points, duration, settling, records, "probability_of_locking")
     rows = np.repeat(np.asarray(points), draws, axis=0)
     start_key, noise_key = jax.random.split(key)
     starts = jax.vmap(system.initial_state)(rows, jax.random.split(start_key, len(rows)))
     drawn = {"key": noise_key} if system.is_noisy else {}
     run = integrate(system, rows, times, initial=starts, engine=engine, **drawn)
-    found = synchronisation(run, begin=times[-records], resolution=resolution)
+    found = synchrony(run, begin=times[first], resolution=resolution)
     labels = found.clusters if oscillators is None else found.clusters[:, np.asarray(oscillators, int)]
     shape = (len(points), draws) if batched else (draws,)
     locked = ((labels == labels[:, :1]) & (labels >= 0)).all(axis=1).reshape(shape)
@@ -95,16 +98,3 @@ def probability_of_locking(
     low, high = wilson_interval(counts, draws, confidence)
     frequencies = found.frequencies.reshape(*shape, -1)
     return LockingProbability(counts / draws, low, high, locked, frequencies, found.resolution, draws, confidence)
-
-
-def recording_times(duration, settling, records, where: str) -> np.ndarray:
-    """0, then `records` even times from `settling` (half of the duration by default) to `duration`, s."""
-    duration = checks.seconds(duration, f"{where}: duration")
-    settling = duration / 2 if settling is None else checks.seconds(settling, f"{where}: settling")
-    records = checks.whole(records, f"{where}: records", 5)
-    if not settling < duration:
-        raise PhysnetError(
-            f"{where}: settling takes {settling:.6g} s of a duration of {duration:.6g} s; leave some of it."
-        )
-    times = np.linspace(settling, duration, records)
-    return times if settling == 0 else np.concatenate([[0.0], times])

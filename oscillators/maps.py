@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from oscillators import checks
-from oscillators.locking_probability import recording_times
-from oscillators.synchronisation import Synchronisation, synchronisation
+from oscillators.records import recording_times
+from oscillators.synchronisation import Synchronisation, synchrony
 from physnet import datasets, precision
-from physnet.engines.base import Engine, fastest_rate
+from physnet.engines.base import Engine
 from physnet.errors import PhysnetError
 from physnet.signals import Held
 from physnet.system import System
@@ -21,7 +21,6 @@ from physnet.varied import Varied
 
 SWEEPS = ("up", "down")
 _BYTES = 2**28  # of the records of one batch
-_RECORDED = 1.5  # rad of the fastest rate between records by default
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ def synchronisation_map(
     """Mean frequencies, clusters and order parameter at every point of a grid of parameters, as a labelled dataset.
 
     place(system, values) -> system: sets the swept parameters from one point's values, in the order of `grid`, as for
-    `Varied`: a named function, traceable. grid: {name: (values, units)} or {name: (values, units, long_name)}; each name
-    becomes a dim. duration: s, of each run; settling: s, the part of it before mean frequencies are taken, half by
+    `Varied`: a named function, traceable. grid: {name: (values, units)} or {name: (values, units, long_name)}; each
+    name becomes a dim. duration: s, of each run; settling: s, the part of it before mean frequencies are taken, half by
     default. records: times recorded in the rest; by default as many as the fastest rate asks for, which is safe and
     often more than is needed. initial: the state that all start from; the system's own by default. base: inputs of the
-    system. resolution, weighting: see `synchronisation`. engine, key, throw: as for `integrate`. attributes: title,
+    system. resolution, weighting: see `synchrony`. engine, key, throw: as for `integrate`. attributes: title,
     summary, seed, config, physnet_study and other global attributes.
 
     All points run as one batch, or in as many as memory asks for. With `sweep` "up", "down" or "both" the values of one
@@ -86,45 +85,49 @@ def synchronisation_map(
     Raises PhysnetError for a grid, sweep or times that make no sense, and as `integrate` and `mean_frequencies` do.
     """
     axes = [_axis(name, given) for name, given in _entries(grid)]
-    names, shape = [variable.name for variable, _ in axes], tuple(len(values) for _, values in axes)
+    names = [variable.name for variable, _ in axes]
     along, sweeps = _check_sweep(sweep, along, names)
     varied = Varied(system, place, len(axes), base=base, names=names)
     points = np.stack(np.meshgrid(*(values for _, values in axes), indexing="ij"), -1)
     signal = Held(jnp.asarray(points.reshape(-1, len(axes)), precision.dtype_of(varied.base)))
-    rate = fastest_rate(varied, signal)
-    if records is None:
-        span = float(duration) - (float(duration) / 2 if settling is None else float(settling))
-        records = 257 if rate is None else max(257, int(np.ceil(span * rate / _RECORDED)) + 1)
-    times = recording_times(duration, settling, records, "synchronisation_map")
+    times, first = recording_times(varied, signal.value, duration, settling, records, "synchronisation_map")
 
     def run(points, initial, key):
         done = integrate(varied, points, times, initial=initial, engine=engine, key=key, throw=throw)
-        return _Point.of(done, synchronisation(done, begin=times[-records], resolution=resolution, weighting=weighting))
+        return _Point.of(done, synchrony(done, begin=times[first], resolution=resolution, weighting=weighting))
 
     if sweep is None:
-        size = _batch(varied, signal, len(times))
-        found = _joined(
-            [
-                run(part, None if initial is None else _repeated(initial, len(part)), _folded(key, begin))
-                for begin in range(0, len(signal.value), size)
-                for part in [np.asarray(signal.value[begin : begin + size])]
-            ]
-        )
-        return _dataset(varied, axes, shape, found, sweeps, attributes | {"span": (times[-records], times[-1])})
-    at = names.index(along)
-    kept = []
-    for number, direction in enumerate(sweeps):
-        order = np.argsort(axes[at][1], kind="stable")[:: 1 if direction == "up" else -1]
-        rows = np.moveaxis(points, at, 0).reshape(shape[at], -1, len(axes))
-        state = None if initial is None else _repeated(initial, rows.shape[1])
-        by_value = {}
-        for turn, k in enumerate(order):
-            by_value[k] = run(rows[k], state, _folded(key, number * len(order) + turn))
-            state = by_value[k].last
-        kept.append(_joined([by_value[k] for k in range(shape[at])]))
-    moved = (shape[at], *shape[:at], *shape[at + 1 :])
-    found = _joined([_reordered(one, moved, at) for one in kept])
-    return _dataset(varied, axes, shape, found, sweeps, attributes | {"span": (times[-records], times[-1])})
+        found = _at_once(run, np.asarray(signal.value), _batch(varied, signal, len(times)), initial, key)
+    else:
+        at = names.index(along)
+        keys = [_folded(key, number) for number in range(len(sweeps))]
+        found = _joined([_swept(run, points, axes[at][1], at, way, initial, one) for way, one in zip(sweeps, keys)])
+    return _dataset(varied, axes, found, sweeps, (times[first], times[-1]), attributes)
+
+
+def _at_once(run, rows, size, initial, key):
+    """Every point from its own start, `size` at a time."""
+    parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    starts = [None if initial is None else _repeated(initial, len(part)) for part in parts]
+    return _joined([run(part, start, _folded(key, k)) for k, (part, start) in enumerate(zip(parts, starts))])
+
+
+def _swept(run, points, values, at, way, initial, key):
+    """Axis `at` of the grid value by value, `way` "up" or "down", each from the final states of the one before."""
+    order = np.argsort(values, kind="stable")[:: 1 if way == "up" else -1]
+    slices = np.moveaxis(points, at, 0)
+    shape = slices.shape[:-1]
+    rows = slices.reshape(shape[0], -1, points.shape[-1])
+    state = None if initial is None else _repeated(initial, rows.shape[1])
+    done = {}
+    for turn, k in enumerate(order):
+        done[k] = run(rows[k], state, _folded(key, turn))
+        state = done[k].last
+
+    def in_order(array):  # (values along the axis, rest of the grid) to the grid's own order
+        return np.moveaxis(array.reshape(*shape, *array.shape[1:]), 0, at).reshape(array.shape)
+
+    return _map(in_order, _joined([done[k] for k in range(len(values))]))
 
 
 def _entries(grid):
@@ -184,18 +187,9 @@ def _joined(points):
     return _map(lambda *arrays: np.concatenate(arrays), *points)
 
 
-def _reordered(point, shape, at):
-    """Points (value along, others...) flat -> in the order of the grid, flat."""
-
-    def act(array):
-        return np.moveaxis(array.reshape(*shape, *array.shape[1:]), 0, at).reshape(array.shape)
-
-    return _map(act, point)
-
-
-def _dataset(varied, axes, shape, found, sweeps, attributes):
-    begin, end = attributes.pop("span")
-    both = len(sweeps) > 1
+def _dataset(varied, axes, found, sweeps, span, attributes):
+    (begin, end), both = span, len(sweeps) > 1
+    shape = tuple(len(values) for _, values in axes)
     dims = (*(("sweep",) if both else ()), *(variable.name for variable, _ in axes))
     shape = (*((len(sweeps),) if both else ()), *shape)
     of_each = (*dims, "oscillator")

@@ -14,14 +14,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oscillators import checks
+from oscillators.auto_oscillator import AutoOscillators
+from oscillators.phase_model import PhaseModel
+from physnet.engines.base import fastest_rate
 from physnet.errors import PhysnetError, require_instance
+from physnet.signals import Held
 from physnet.trajectory import Trajectory
 from physnet.varied import Varied
 
 WEIGHTINGS = {"flat": 0.75, "smooth": 2.0}  # and the resolution of each, over one per duration
 _LARGEST_TURN = 0.75 * np.pi  # rad between records; beyond it a phase might have gone round the other way
 _BLOCK = 1 << 17  # numbers worked on at once: they stay in the cache
-_PROBED = 9  # records at which the phase velocity is compared with the recording interval
+_FEWEST_RECORDS, _RECORDED = 257, 1.5  # and rad of the fastest rate between records by default
+_PROBED = 17  # records at which the phase velocity is compared with the recording interval
 _ANGLES, _REAL = ("oscillator_phase",), ("amplitude_real", "phasor_real")
 
 
@@ -43,18 +49,21 @@ class Window:
     def of(cls, trajectory: Trajectory, begin=None, end=None, least: int = 2) -> "Window":
         """By default the second half of the run. Raises PhysnetError for what is no record of oscillators."""
         require_instance(trajectory, Trajectory, "trajectory")
-        names = [variable.name for variable in trajectory.system.variables]
+        model = trajectory.system
+        while isinstance(model, Varied):
+            model = model.system
+        names = [variable.name for variable in model.variables]
         angle = next((i for i, name in enumerate(names) if name in _ANGLES), None)
         real = next((i for i, name in enumerate(names) if name in _REAL), None)
-        if angle is None and real is None:
+        if not isinstance(model, AutoOscillators | PhaseModel) or angle is real is None:
             raise PhysnetError(
-                f"trajectory: the state of {type(trajectory.system).__name__} ({', '.join(names)}) has no phases; pass "
-                "a run of AutoOscillators, Phasors, Kuramoto or PhaseNetwork."
+                f"trajectory: a run of {type(model).__name__} ({', '.join(names)}) does not tell frequencies; pass one "
+                "of AutoOscillators, Phasors, Kuramoto or PhaseNetwork."
             )
         times = np.asarray(trajectory.times, float)
         begin = (times[0] + times[-1]) / 2 if begin is None else _time(begin, "begin")
         end = times[-1] if end is None else _time(end, "end")
-        slack = 1e-9 * (times[-1] - times[0])
+        slack = 4 * float(np.finfo(trajectory.times.dtype).eps) * np.abs(times).max()  # times were rounded to it
         inside = np.flatnonzero((times >= begin - slack) & (times <= end + slack))
         if inside.size < least:
             raise PhysnetError(
@@ -138,7 +147,7 @@ class Window:
 
     @cached_property
     def _speed(self) -> np.ndarray:
-        """Typical |dphi/dt|, rad/s, in the frame, from the system's own vector field: (oscillator, sample)."""
+        """Typical size of dphi/dt, rad/s, in the frame, by the system's own vector field: (oscillator, sample)."""
         rows = self.first + np.unique(np.linspace(0, len(self.times) - 1, _PROBED).round().astype(int))
         trajectory = self.trajectory
         batched = np.ndim(trajectory.steps) > 0
@@ -151,8 +160,9 @@ class Window:
         inputs = inputs.reshape(-1, *inputs.shape[2:])
         state = jax.tree.unflatten(jax.tree.structure(trajectory.state), states)
         speed = np.asarray(_speeds(trajectory.system, state, inputs)).reshape(samples, rows.size, -1)
-        with np.errstate(invalid="ignore"):
-            return np.median(speed, axis=1).T  # an amplitude that passes through 0 makes one record fast, not half
+        # Signed, since noise of the amplitude shakes it to both sides; the median, since an amplitude that passes
+        # through 0 makes one record fast, not half of them.
+        return np.abs(np.median(speed, axis=1)).T
 
     def _check_spacing(self, worst: np.ndarray) -> None:
         interval = np.diff(self.times).max()
@@ -272,6 +282,24 @@ def phase_slips(trajectory: Trajectory, first: int = 0, second: int = 1, *, begi
     return tuple(window.unbatched(count) for count in counts)
 
 
+def recording_times(system, inputs, duration, settling, records, where: str) -> tuple[np.ndarray, int]:
+    """(times, s, from 0 to `duration`; the index from which on they are evenly close, `settling`).
+
+    settling: half of the duration by default. records: how many from there on; by default as many as the fastest rate
+    of the system under `inputs` (sample, input) asks for. Raises PhysnetError.
+    """
+    duration = checks.seconds(duration, f"{where}: duration")
+    settling = duration / 2 if settling is None else checks.seconds(settling, f"{where}: settling")
+    if not settling < duration:
+        raise PhysnetError(f"{where}: settling takes {settling:.6g} of {duration:.6g} s; leave some time to look.")
+    if records is None:
+        rate = fastest_rate(system, Held(jnp.asarray(inputs))) or 0.0
+        records = max(_FEWEST_RECORDS, int(np.ceil((duration - settling) * rate / _RECORDED)) + 1)
+    records = checks.whole(records, f"{where}: records", 5)
+    times = np.linspace(settling, duration, records)
+    return (times, 0) if settling == 0 else (np.concatenate([[0.0], times]), 1)
+
+
 def _largest_turn(window: Window) -> np.ndarray:
     worst = np.zeros(window.shape[1:])
     for rows in window.blocks(overlap=1):
@@ -298,7 +326,7 @@ def model_of(system, inputs):
 def _frames(system, inputs):
     def one(inputs):
         model, inner = model_of(system, inputs)
-        return model.frame if hasattr(model, "frame") else model.frame_frequency(inner)
+        return model.frame if isinstance(model, AutoOscillators) else model.frame_frequency(inner)
 
     return jax.vmap(one)(inputs)
 
@@ -310,6 +338,6 @@ def _speeds(system, states, inputs):
 
     def one(state, inputs):
         (x, y), (u, v) = (jax.tree.leaves(part)[at : at + 2] for part in (state, system.vector_field(state, inputs)))
-        return jnp.abs(y * u - x * v) / (x * x + y * y)
+        return (y * u - x * v) / (x * x + y * y)
 
     return jax.vmap(one)(states, inputs)

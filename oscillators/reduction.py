@@ -23,8 +23,8 @@ class Reduction:
     """A network of phases in the place of auto-oscillators, to first order in the couplings over G_p.
 
     system: a `PhaseNetwork` where the reduced coupling has an energy, else a `Kuramoto`. currents: (N,), A, for which
-    it holds. expected_excursion: the largest (sum_j |W_ij| sqrt(max p/p_i) + |F_i|/sqrt(p_i))/G_p, which bounds to first
-    order the relative change of any power; the reduction needs it well below 1.
+    it holds. expected_excursion: the largest (sum_j |W_ij| sqrt(max p/p_i) + |F_i|/sqrt(p_i))/G_p, which bounds to
+    first order the relative change of any power; the reduction needs it well below 1.
     locks: whether both the reduced and the full network have a locked state where the reduced one leads. The rest is
     measured there, and NaN without: excursion, the largest relative change of any power of the full network from
     its free value; phase_error, rad, the largest difference of any phase (against oscillator 0, or the injected tone)
@@ -57,8 +57,8 @@ def reduce_to_phases(network: AutoOscillators, currents=None) -> Reduction:
     dphi_i/dt = 2 pi [f_g,i - sum_j W_ij sqrt(p_j/p_i) sqrt(1 + nu_i^2) sin(phi_i - phi_j + b_ij - arctan nu_i)]
 
     (Slavin & Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935), all of p, nu and f_g those of the free oscillators. An
-    injected tone becomes a field, h_i = F_i sqrt(1 + nu_i^2)/sqrt(p_i) at arctan nu_i. All-to-all and low-rank couplings
-    stay so where the oscillators are alike, sparse ones always; others, and sums of several, become dense.
+    injected tone becomes a field, h_i = F_i sqrt(1 + nu_i^2)/sqrt(p_i) at arctan nu_i. All-to-all and low-rank
+    couplings stay so where the oscillators are alike, sparse ones always; others, and sums of several, become dense.
 
     currents: (N,), A; the operating currents by default. Raises PhysnetError for several tones and for delays, for
     oscillators below threshold, and above 4000 oscillators where the matrix must be formed.
@@ -75,8 +75,8 @@ def reduce_to_phases(network: AutoOscillators, currents=None) -> Reduction:
     if not bool(jnp.all(power > 0)):
         i = int(jnp.argmin(power))
         raise PhysnetError(
-            f"reduce_to_phases: oscillator {i} is below threshold at {float(currents[i]):.6g} A and has no phase of its "
-            "own. Raise its current."
+            f"reduce_to_phases: oscillator {i} is below threshold at {float(currents[i]):.6g} A and has no phase of "
+            "its own. Raise its current."
         )
     coupling = _reduced(network, np.asarray(power), np.asarray(gain))
     given = {"frequencies": network.free_frequency(currents)}
@@ -134,6 +134,9 @@ def _model(coupling: Coupling):
     close = 10 * float(jnp.finfo(coupling.total_strength().dtype).eps) ** 0.5
     if coupling.irreversibility() > close:
         return Kuramoto, coupling
+    if isinstance(coupling, LowRank):  # its symmetric part has twice the rank
+        turn = 1.0 if coupling.phase is None else jnp.cos(coupling.phase)
+        return PhaseNetwork, LowRank(coupling.left * turn, coupling.right)
     return PhaseNetwork, coupling.symmetrised()
 
 

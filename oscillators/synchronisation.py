@@ -20,12 +20,12 @@ __all__ = [
     "Synchronisation",
     "clusters",
     "emission",
-    "locked",
+    "locked_pairs",
     "mean_frequencies",
     "order_parameter",
     "phase_slips",
     "spectral_peaks",
-    "synchronisation",
+    "synchrony",
     "unwrapped_phases",
 ]
 
@@ -56,7 +56,7 @@ class Synchronisation:
     @property
     def locked(self) -> np.ndarray:
         """(*sample, oscillator, oscillator): which pairs keep step, within the resolution."""
-        return locked(self.frequencies, self.resolution)
+        return locked_pairs(self.frequencies, self.resolution)
 
     @property
     def cluster_count(self) -> np.ndarray:
@@ -81,7 +81,7 @@ class Synchronisation:
         )
 
 
-def synchronisation(
+def synchrony(
     trajectory: Trajectory, *, begin=None, end=None, resolution=None, weighting: str = "flat"
 ) -> Synchronisation:
     """Frequencies, clusters and order parameters over a window of a run of oscillators.
@@ -98,8 +98,9 @@ def synchronisation(
         resolution = finest
     elif not resolution >= finest * (1 - 1e-9):
         raise PhysnetError(
-            f"synchronisation: resolution {resolution:.4g} Hz; a window of {window.duration:.4g} s tells frequencies "
-            f"apart to {finest:.4g} Hz. Record for {WEIGHTINGS[weighting] / max(resolution, 1e-300):.3g} s, or leave it out."
+            f"synchrony: resolution {resolution:.4g} Hz; a window of {window.duration:.4g} s tells frequencies "
+            f"apart to {finest:.4g} Hz. Average over {WEIGHTINGS[weighting] / max(resolution, 1e-300):.3g} s, or leave "
+            "it out."
         )
     change = np.abs(frequencies[2] - frequencies[1]).max(axis=0)
     found = window.unbatched(frequencies[0])
@@ -118,7 +119,7 @@ def synchronisation(
     )
 
 
-def locked(frequencies, resolution: float) -> np.ndarray:
+def locked_pairs(frequencies, resolution: float) -> np.ndarray:
     """(..., oscillator, oscillator): which two of the frequencies (..., oscillator) are within `resolution`, Hz."""
     frequencies = np.asarray(frequencies, float)
     return np.abs(frequencies[..., :, None] - frequencies[..., None, :]) <= resolution

@@ -13,7 +13,7 @@ from studies._binding_ramps import UNIT, WINDOW, signal_for
 
 # W/2pi, Hz: free peaks at 335, 339.5 and 343 MHz then lock at 339.4 MHz, and peaks 5 % further apart do not.
 COUPLING = 0.55e6
-SPAN = 30  # samples, one per a.u., that the detector looks at together: a resolution bandwidth of 5 MHz
+SPAN = 40  # samples, one per a.u., that the detector looks at together: a resolution bandwidth of 2.5 MHz
 HOP = 3  # a.u. between successive looks
 THRESHOLD = 5.0  # peaks of one free oscillator; two in phase give at most 4.7, three that lock 5.9 to 9
 SLIP = 0.25  # turn: oscillators whose phases part by less over a look are at one mean frequency
@@ -94,18 +94,12 @@ def detect(real: np.ndarray, imag: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     """(peak, slip, time) as in `Readings` from amplitudes (sample, time, oscillator), one per a.u."""
     emission = real.sum(-1) + 1j * imag.sum(-1)
     looks = sliding_window_view(emission, SPAN, axis=1)[:, ::HOP]
-    spectra = np.abs(np.fft.fft(looks * hann(), 2 * SPAN)) ** 2 / device().power
+    spectra = np.abs(np.fft.fft(looks / SPAN, 2 * SPAN)) ** 2 / device().power
     peaks = spectra.max(-1)
     phases = np.unwrap(np.arctan2(imag, real), axis=1)
     advance = (phases[:, SPAN - 1 :] - phases[:, : 1 - SPAN])[:, ::HOP] / (2 * np.pi)
     slip = np.ptp(advance, axis=-1).min(-1)
     return peaks.max(-1), slip, HOP * peaks.argmax(-1) + (SPAN - 1) / 2
-
-
-def hann() -> np.ndarray:
-    """Weights of the samples of a look; a steady tone of power P peaks at P."""
-    weights = np.hanning(SPAN + 2)[1:-1]
-    return weights / weights.sum()
 
 
 def crossed(ramps: np.ndarray, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 Times here are in a.u. of the paper's sequences, frequencies in MHz, slopes in MHz per a.u.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +17,9 @@ FLOOR, CEILING = 318.0, 352.0  # MHz, where ramps end: above threshold with room
 START, END, HOLD_2, HOLD_3 = 323.0, 342.5, 346.8, 344.0  # MHz, of the paper
 RAMPS = ("start_1", "slope_1", "hold_2", "slope_2", "hold_3", "slope_3")
 IS_SLOPE = np.array([False, True] * 3)
-DELAY = 60.0  # a.u. from the last event of the centroid to the coincidence, chosen here
+STEEPEST = 0.4  # MHz per a.u.: 40 MHz in a microsecond; the power follows in 8 ns
+DELAY = 60.0  # a.u. from the last event before a meeting to the meeting, chosen here
+STEEP, LOW = 0.05, 320.0  # MHz per a.u. and MHz, first ramp of an early meeting, chosen here
 
 
 class RampCurrents(Signal):
@@ -74,17 +75,55 @@ def frequencies_in_time(ramps, events, times):
     return jax.vmap(one, in_axes=(0, 0, None))(ramps, events, times)
 
 
-def centroid_ramps(events: np.ndarray, labels: np.ndarray, delay: float = DELAY) -> np.ndarray:
+def centroid_ramps(events: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(class, 6): the paper's levels and first ramp, the others so steep that all meet for the class's mean sequence.
 
-    They meet `delay` a.u. after its last event. events: (sequence, 2), a.u.; labels: (sequence,).
+    They meet DELAY after its last event. events: (sequence, 2), a.u.; labels: (sequence,).
     """
     up = (END - START) / WINDOW
     found = []
     for k in range(len(CLASSES)):
         centre = events[labels == k].mean(0)
-        meeting = centre.max() + delay
+        meeting = centre.max() + DELAY
         frequency = START + up * meeting
         down_2, down_3 = (np.array([HOLD_2, HOLD_3]) - frequency) / (meeting - centre)
         found.append((START, up, HOLD_2, down_2, HOLD_3, down_3))
     return np.array(found)
+
+
+def early_ramps(events: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(class, 6): all meet for the class's mean sequence between its two events, at the level of the one that holds.
+
+    The first ramp is STEEP, so that they get there in time; the oscillator that still holds will fall at twice that.
+    Such ramps recognise a strip that ends: sequences whose later event comes too early are left out.
+    """
+    found = []
+    for k in range(len(CLASSES)):
+        centre = events[labels == k].mean(0)
+        first = int(centre.argmin())
+        meeting = min(centre.min() + DELAY, centre.mean())
+        frequency = LOW + STEEP * meeting
+        level = max((HOLD_2, HOLD_3)[first], frequency + 2)
+        holds, downs = np.full(2, frequency), np.full(2, 2 * STEEP)
+        holds[first], downs[first] = level, (level - frequency) / (meeting - centre[first])
+        found.append((LOW, STEEP, holds[0], downs[0], holds[1], downs[1]))
+    return np.array(found)
+
+
+def limited(ramps):
+    """Ramps (..., 6) that the device can follow: levels between FLOOR and CEILING, slopes up to STEEPEST."""
+    where = np.where if isinstance(ramps, np.ndarray) else jnp.where
+    low, high = np.where(IS_SLOPE, 1e-3, FLOOR), np.where(IS_SLOPE, STEEPEST, CEILING)
+    return where(ramps < low, low, where(ramps > high, high, ramps))
+
+
+def moved(ramps, units):
+    """Ramps (..., 6) after a move by `units` (..., 6): of 1 MHz for levels, of 5 % for slopes; within the limits."""
+    exp = np.exp if isinstance(units, np.ndarray) else jnp.exp
+    where = np.where if isinstance(units, np.ndarray) else jnp.where
+    return limited(where(IS_SLOPE, ramps * exp(0.05 * units), ramps + units))
+
+
+def per_unit(ramps: np.ndarray) -> np.ndarray:
+    """d(moved ramps)/d(units) at ramps (..., 6)."""
+    return np.where(IS_SLOPE, 0.05 * ramps, 1.0)

@@ -70,11 +70,11 @@ def _tongue(figure, ds):
     for side in (-1, 1):
         label = "first-order theory" if side > 0 else None
         axes.plot(side * ds.tongue_theory, ds.coupling, color=ORANGE, ls="--", label=label)
-        label = "edge, by simulation" if side > 0 else None
+        label = "edge, from fresh starts" if side > 0 else None
         axes.plot(side * ds.tongue_half_range, ds.coupling, ".", color="white", mec=BLACK, mew=0.6, ms=6, label=label)
     axes.set(xlabel="difference of the free frequencies (MHz)", ylabel="coupling W/2π (MHz)")
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    axes.legend(loc="lower left", facecolor="white", framealpha=0.9, edgecolor="none")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, labelcolor=BLACK)
 
 
 def _hysteresis(figure, ds):

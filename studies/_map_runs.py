@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from oscillators import AllToAll, AutoOscillators, presets, theory
 from oscillators.maps import synchronisation_map
-from physnet import provenance, results
+from physnet import FixedStep, provenance, results
 from physnet.errors import PhysnetError
 
 REFERENCES = "Slavin and Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935"
-MEGA, MICRO = 1e6, 1e-6
+MEGA, MICRO, NANO = 1e6, 1e-6, 1e-9
 _FREQUENCIES = ("mean_frequency", "residual", "resolution")  # stored in MHz
 _KEPT = ("synchronised", "order_parameter", "residual", "converged")
 
@@ -39,7 +39,7 @@ def _resumed(out, config):
     ds = results.open(out)
     if ds.attrs["physnet_config"] != provenance.config_json(config):
         raise PhysnetError(
-            f"{out} was made with other options: {ds.attrs['physnet_config']}. Give the same, or --force to start again."
+            f"{out} was made with other options: {ds.attrs['physnet_config']}. Give the same, or start again (--force)"
         )
     return ds
 
@@ -71,6 +71,7 @@ def _map(config):
         },
         duration=config.duration * MICRO,
         records=config.records,
+        engine=FixedStep(config.step * NANO),
         title="Synchronisation of coupled auto-oscillators: a map of three, an Arnold tongue of two",
         summary=f"{config.points} x {config.points} detunings within {config.span:g} MHz at W/2pi = "
         f"{config.coupling:g} MHz; tongue up to W/2pi = {config.tongue_coupling:g} MHz",
@@ -106,7 +107,7 @@ def _tongue(config):
     ds = _in_mega(
         synchronisation_map(network, tongue, grid, duration=config.tongue_duration * MICRO, weighting="smooth")
     )
-    beat = (ds.mean_frequency.isel(oscillator=1) - ds.mean_frequency.isel(oscillator=0)).drop_attrs()
+    beat = ds.mean_frequency.isel(oscillator=1) - ds.mean_frequency.isel(oscillator=0)
     beat.attrs = {"units": "MHz", "long_name": "mean difference of the two frequencies"}
     found = _half_range(ds.detuning.values, beat.values, ds.synchronised.values.astype(bool))
     expected = theory.mutual_locking_half_range(ds.coupling.values, nu, phase)
@@ -133,21 +134,26 @@ def _sweeps(config):
 
 
 def _half_range(detunings, beat, locked):
-    """(coupling,): mean over both edges of sqrt(d^2 - beat^2), Adler's law, at the first detuning d that drifts."""
+    """(coupling,): mean of both edges, each between the last detuning d that locks and the first that drifts.
+
+    Between them by Adler's law, beat^2 = d^2 - edge^2, with an edge that may depend on d: extrapolated to where the
+    beat vanishes, from the first two that drift. NaN where no edge lies within the detunings.
+    """
     found = np.full(len(beat), np.nan)
     for k in range(len(beat)):
         edges = []
         for side in (-1, 1):
-            places = np.argsort(side * detunings)
-            places = places[side * detunings[places] > 0]
-            drifting = places[~locked[k, places]]
-            if not drifting.size:
-                continue  # the edge lies outside
-            first = drifting[0]
-            inside = places[: np.flatnonzero(places == first)[0]]
-            least = np.abs(detunings[inside[-1]]) if inside.size else 0.0
-            adler = np.sqrt(max(detunings[first] ** 2 - beat[k, first] ** 2, 0.0))
-            edges.append(np.clip(adler, least, np.abs(detunings[first])))
+            places = np.flatnonzero(side * detunings > 0)
+            places = places[np.argsort(np.abs(detunings[places]))]
+            first = int(np.argmin(locked[k, places]))
+            if locked[k, places[first]] or first + 1 == len(places):
+                continue
+            square = detunings[places] ** 2
+            (near, far), (low, high) = square[first : first + 2], (square - beat[k, places] ** 2)[first : first + 2]
+            slope = (high - low) / (far - near)
+            edge = np.sqrt(max((low - slope * near) / (1 - slope), 0.0)) if slope < 1 else 0.0
+            least = np.sqrt(square[first - 1]) if first else 0.0
+            edges.append(np.clip(edge, least, np.sqrt(near)))
         if edges:
             found[k] = np.mean(edges)
     return found

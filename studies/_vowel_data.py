@@ -62,7 +62,9 @@ def load(place: Path | None, names: tuple[str, ...]) -> Vowels:
     counts = np.bincount(np.array(labels, int), minlength=len(names))
     if not counts.all():
         missing = ", ".join(name for name, count in zip(names, counts) if not count)
-        raise PhysnetError(f"{path}: no measured vowel {missing} of a woman talker (IDs such as w01{names[0]}). {FETCH}")
+        raise PhysnetError(
+            f"{path}: no measured vowel {missing} of a woman talker (IDs such as w01{names[0]}). {FETCH}"
+        )
     return Vowels(names, np.array(formants, float), np.array(labels), np.array(talkers), unmeasured)
 
 

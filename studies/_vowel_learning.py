@@ -16,9 +16,10 @@ import optax
 from studies._vowel_network import OSCILLATORS, TONES, Device
 
 BAND = (337.0, 367.0)  # MHz, in which theory and simulation agree and the preset is well above threshold
-_ROUNDS, _STEPS = 15, 100  # of annealing, and of the optimiser in each
-_SOFT, _HARD = 0.5, 0.075  # width of a boundary in units of the model's scale, at first and at last
-_SEEDS = 2000  # candidates whose best assignment is worked out
+_ROUNDS, _STEPS = 12, 100  # of annealing, and of the optimiser in each
+_EARLY, _BLOCK = 2, 16  # rounds of all starts, and how many, the best, go on; also the batch: one compiled program
+_SOFT, _HARD = 0.5, 0.15  # width of a boundary in units of the model's scale, at first and at last
+_SEEDS = 1000  # candidates whose best assignment is worked out
 _TABLE = 61
 
 
@@ -57,7 +58,7 @@ class Adler(Model):
     states, units = 1 + TONES, OSCILLATORS
 
     def __init__(self, device: Device):
-        self.half_range = jnp.asarray(1e-6 * device.half_range(1e6 * np.linspace(*BAND, _TABLE)))
+        self.half_range = jnp.asarray(1e-6 * device.half_range(1e6 * np.linspace(*BAND, _TABLE)), jnp.float32)
 
     def tones(self, parameters, inputs):
         """(sample, tone), MHz."""
@@ -66,7 +67,8 @@ class Adler(Model):
     def margins(self, parameters, inputs):
         """How far inside the locking range each tone is, MHz: (sample, tone, oscillator)."""
         frequency = parameters["frequency"]
-        half = jnp.interp(frequency, jnp.linspace(*BAND, _TABLE), self.half_range)
+        band = jnp.linspace(*BAND, _TABLE, dtype=self.half_range.dtype)
+        half = jnp.interp(frequency, band, self.half_range)
         apart = self.tones(parameters, inputs)[:, :, None] - frequency[None, None, :]
         return half[None, None, :] - jnp.abs(apart)
 
@@ -118,11 +120,14 @@ class Threshold(Model):
 
 @dataclass(frozen=True)
 class Learned:
-    """The best sets of parameters, leading axis; patterns (set, vowel, unit); training accuracy of each in theory."""
+    """The best sets of parameters, leading axis; patterns (set, vowel, unit).
+
+    expected: how probable it is that a training sample is recognised, if boundaries are as soft as at last.
+    """
 
     parameters: dict
     patterns: np.ndarray
-    accuracy: np.ndarray
+    expected: np.ndarray
 
     def best(self, k: int) -> tuple[dict, np.ndarray]:
         """(parameters, patterns) of the k-th best."""
@@ -141,32 +146,68 @@ def learn(model: Model, inputs, labels, train, *, classes: int, candidates: int,
     """
     rng = np.random.default_rng(seed)
     codes = _codes(model)
-    weight = jnp.asarray(train, inputs.dtype) / np.sum(train)
     parameters = model.candidates(rng, candidates)
-    found = np.asarray(_hard(model, parameters, inputs))[:, train]
+    found = np.asarray(_hard(model, jax.tree.map(lambda leaf: jnp.asarray(leaf, inputs.dtype), parameters), inputs))[
+        :, train
+    ]
     row = np.arange(candidates)[:, None] * classes + labels[train][None, :]
     counts = np.bincount((row * len(codes) + found).ravel(), minlength=candidates * classes * len(codes))
     counts = counts.reshape(candidates, classes, len(codes))
     hopeful = np.argsort(-counts.max(axis=2).sum(axis=1), kind="stable")[:_SEEDS]
     hits = [counts[k][_matching(counts[k])].sum() for k in hopeful]
     chosen = hopeful[np.argsort(-np.array(hits), kind="stable")[:starts]]
-    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[chosen]), parameters)
-    state = _fresh(parameters)
-    shares = np.eye(classes)[labels] * np.asarray(weight)[:, None] / np.bincount(labels[train], minlength=classes)
-    for width in model.scale() * np.geomspace(_SOFT, _HARD, _ROUNDS):
-        each = np.asarray(_by_class(model, parameters, inputs, jnp.asarray(shares), width))
-        total = sum(each[:, :, codes[:, i], i] for i in range(model.units))
-        patterns = codes[np.stack([_matching(one)[1] for one in total])]
-        parameters, state = _descend(model, parameters, state, inputs, jnp.asarray(patterns[:, labels]), weight, width)
-    found = codes[np.asarray(_hard(model, parameters, inputs))[:, train]]
-    accuracy = (found == patterns[:, labels[train]]).all(axis=2).mean(axis=1)
-    order = np.argsort(-accuracy, kind="stable")
-    return Learned(jax.tree.map(lambda leaf: np.asarray(leaf)[order], parameters), patterns[order], accuracy[order])
+    chosen = np.resize(chosen, -(-len(chosen) // _BLOCK) * _BLOCK)  # whole blocks
+    widths = model.scale() * np.geomspace(_SOFT, _HARD, _ROUNDS)
+    lesson = Lesson(model, inputs, labels, train, classes)
+    early = []
+    for begin in range(0, len(chosen), _BLOCK):
+        part = {k: jnp.asarray(v[chosen[begin : begin + _BLOCK]], inputs.dtype) for k, v in parameters.items()}
+        early.append(lesson.follow(part, _fresh(part), widths[:_EARLY]))
+    parameters, state, _, expected = jax.tree.map(lambda *leaves: np.concatenate(leaves), *early)
+    best = np.argsort(-expected, kind="stable")[:_BLOCK]
+    parameters, state = jax.tree.map(lambda leaf: jnp.asarray(leaf[best]), (parameters, state))
+    parameters, _, patterns, expected = lesson.follow(parameters, state, widths[_EARLY:])
+    order = np.argsort(-expected, kind="stable")
+    return Learned(jax.tree.map(lambda leaf: np.asarray(leaf)[order], parameters), patterns[order], expected[order])
+
+
+class Lesson:
+    """What a block of sets of parameters learns from, and rounds of learning."""
+
+    def __init__(self, model, inputs, labels, train, classes):
+        self.model, self.inputs, self.labels, self.codes = model, inputs, labels, _codes(model)
+        share = (np.eye(classes) / np.bincount(labels[train]))[labels] * train[:, None]
+        self.shares = jnp.asarray(share, inputs.dtype)
+        self.weight = jnp.asarray(train / train.sum(), inputs.dtype)
+
+    def follow(self, parameters, state, widths):
+        """(parameters, state of the optimiser, patterns (set, vowel, unit), expected accuracy) after these rounds."""
+        model, inputs, codes = self.model, self.inputs, self.codes
+        for width in widths:
+            width = jnp.asarray(width, inputs.dtype)
+            each = np.asarray(_by_class(model, parameters, inputs, self.shares, width))
+            total = sum(each[:, :, codes[:, i], i] for i in range(model.units))
+            patterns = codes[np.stack([_matching(one)[1] for one in total])]
+            targets = jnp.asarray(patterns[:, self.labels])
+            parameters, state = _descend(model, parameters, state, inputs, targets, self.weight, width)
+        return (
+            parameters,
+            state,
+            patterns,
+            np.asarray(_expected(model, parameters, inputs, targets, self.weight, width)),
+        )
 
 
 def decide(model: Model, parameters, inputs) -> np.ndarray:
     """The patterns (sample, unit) of one set of parameters."""
     return _codes(model)[np.asarray(_hard(model, jax.tree.map(lambda leaf: leaf[None], parameters), inputs))[0]]
+
+
+def soft_accuracy(model: Model, parameters, inputs, labels, train, assigned) -> float:
+    """Probability that a training sample is recognised, in theory, with boundaries as soft as at the end of `learn`."""
+    one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], parameters)
+    weight, targets = jnp.asarray(train / np.sum(train)), jnp.asarray(assigned[labels])[None]
+    return float(_expected(model, one, inputs, targets, weight, jnp.asarray(_HARD * model.scale()))[0])
 
 
 def read(patterns: np.ndarray, assigned: np.ndarray) -> np.ndarray:
@@ -209,6 +250,18 @@ def _by_class(model, parameters, inputs, shares, width):
         return jnp.einsum("sc,stu->ctu", shares, _log_probability(model, parameters, inputs, width))
 
     return jax.vmap(one)(parameters)
+
+
+@eqx.filter_jit
+def _expected(model, parameters, inputs, targets, weight, width):
+    """(set,): probability, averaged over the training samples, of the pattern of a sample's own vowel."""
+
+    def one(parameters, targets):
+        log_probability = _log_probability(model, parameters, inputs, width)
+        hit = jnp.take_along_axis(log_probability, targets[:, None, :], axis=1)[:, 0]
+        return jnp.dot(weight, jnp.exp(hit.sum(axis=1)))
+
+    return jax.vmap(one)(parameters, targets)
 
 
 _OPTIMISER = optax.adam(0.03)

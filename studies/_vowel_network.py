@@ -6,12 +6,18 @@ import equinox as eqx
 import numpy as np
 
 from oscillators import AllToAll, AutoOscillators, preset, theory
-from physnet import Varied, integrate
+from physnet import FixedStep, Varied, integrate
+from physnet.engines.base import fastest_rate
+from physnet.signals import Held
 
 OSCILLATORS, TONES = 4, 2
 PRESET = "vortex-vowels"
-STATES = ("none", "A", "B")  # of one oscillator, as numbered in a pattern
 _RECORDED = 256  # times in the window
+_STEP, _NOISY_STEP = (
+    1.0,
+    0.5,
+)  # in units of one over the fastest rate: amplitudes to better than 1e-5, which locking does not need
+_LANES = 128  # samples in a chunk: every batch is a multiple of it, so that one compiled program serves all
 _SLIPS = 0.5  # turns between an oscillator and a tone over the window, from which on they are not locked
 
 
@@ -52,15 +58,18 @@ class Device:
 
 @dataclass(frozen=True)
 class Simulated:
-    """patterns: (sample, oscillator), an index into STATES. frequencies: mean ones, Hz, (sample, oscillator).
+    """patterns: (sample, oscillator), 0 for none, 1 + tone. frequencies: mean ones, Hz, (sample, oscillator).
 
-    error: largest estimated error of the amplitudes among the samples checked for it. converged: (sample,).
+    error: largest estimated error of the amplitudes among the samples checked for it, NaN with noise. residual:
+    (sample,), Hz, how far the mean frequencies of locked oscillators are from their tones. settled: (sample,), whether
+    the run reached its end and both halves of the window show the same pattern.
     """
 
     patterns: np.ndarray
     frequencies: np.ndarray
     error: float
-    converged: np.ndarray
+    residual: np.ndarray
+    settled: np.ndarray
 
 
 def set_tones(network, tones):
@@ -78,18 +87,32 @@ def simulate(device: Device, currents, tones, *, key=None) -> Simulated:
 
     key: draws the preset's thermal noise; without one there is none.
     """
+    tones = np.asarray(tones, float)
+    samples = len(tones)
+    padded = tones[np.minimum(np.arange(-(-samples // _LANES) * _LANES), samples - 1)]
     noise = 0.0 if key is None else preset(PRESET).diffusion_hz
     system = Varied(device.network(noise=noise), set_tones, TONES, base=currents, names=("f_A", "f_B"))
     recorded = device.settling + np.linspace(0, device.window, _RECORDED + 1)
-    run = integrate(system, np.asarray(tones, float), np.concatenate([[0.0], recorded]), key=key)
-    real, imaginary = (np.asarray(leaf)[:, 1:] for leaf in run.state[:2])
+    step = (_STEP if key is None else _NOISY_STEP) / fastest_rate(system, Held(padded))
+    engine = FixedStep(step=step, checked=_LANES if key is None else 0, lanes=_LANES)
+    run = integrate(system, padded, np.concatenate([[0.0], recorded]), engine=engine, key=key)
+    real, imaginary = (np.asarray(leaf)[:samples, 1:] for leaf in run.state[:2])
     phase = np.unwrap(np.arctan2(-imaginary, real), axis=1)  # c = sqrt(p) exp(-i phi)
-    frequencies = float(system.system.frame) + (phase[:, -1] - phase[:, 0]) / (2 * np.pi * device.window)
+    frame, half = float(system.system.frame), _RECORDED // 2
+
+    def between(i, j):
+        return frame + (phase[:, j] - phase[:, i]) / (2 * np.pi * device.window * (j - i) / _RECORDED)
+
+    frequencies = between(0, _RECORDED)
+    patterns = locked_to(frequencies, tones, device.window)
+    early, late = (locked_to(between(i, i + half), tones, device.window / 2) for i in (0, half))
+    followed = np.take_along_axis(tones, np.maximum(patterns - 1, 0), axis=1)
     return Simulated(
-        locked_to(frequencies, tones, device.window),
+        patterns,
         frequencies,
-        float(np.nanmax(run.error)),
-        np.asarray(run.converged),
+        float(np.nanmax(np.asarray(run.error))) if key is None else np.nan,
+        np.where(patterns > 0, np.abs(frequencies - followed), 0).max(axis=1),
+        np.asarray(run.converged)[:samples] & (early == late).all(axis=1),
     )
 
 
@@ -100,8 +123,3 @@ def locked_to(frequencies, tones, window: float) -> np.ndarray:
     """
     apart = np.abs(np.asarray(frequencies)[:, None, :] - np.asarray(tones)[:, :, None])
     return np.where(apart.min(axis=1) < _SLIPS / window, 1 + apart.argmin(axis=1), 0)
-
-
-def pattern_name(pattern) -> str:
-    """For people: "1A 3B" where oscillators 1 and 3 follow the tones A and B and the others none."""
-    return " ".join(f"{i + 1}{STATES[state]}" for i, state in enumerate(pattern) if state) or "none"

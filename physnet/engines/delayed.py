@@ -57,10 +57,11 @@ def history(times, counts, delays: tuple[float, ...]) -> int:
 
 
 def follow(system, signal, initial: PyTree, times: Array, counts: Array, kept: int) -> PyTree:
-    """The traceable core: states (time, ..., sample) from arrays laid out (..., sample); before times[0] the initial one.
+    """The traceable core: states (time, ..., sample) from arrays laid out (..., sample).
 
-    times: (time,), s. counts: (time - 1,) steps in each interval. kept: steps of the past that are kept, from
-    `history`. Steps of order `ORDER` only where `times` hold every kink (`mesh`).
+    Before times[0] the state is taken to have been the initial one. times: (time,), s. counts: (time - 1,) steps in
+    each interval. kept: steps of the past that are kept, from `history`. The order is `ORDER` only where `times` hold
+    every kink (`mesh`).
     """
     flow = lanes(system, signal, lambda s, state, u, past: s.delayed_vector_field(state, past, u))
     delays = system.delays

@@ -16,7 +16,7 @@ from physnet.engines.lanes import lanes
 from physnet.errors import PhysnetError
 
 # The step in units of one over the fastest rate: by default, and at most. Measured on detuned auto-oscillators.
-_DEFAULT, _LARGEST = 0.35, 2.0
+_DEFAULT, _LARGEST = 0.28, 2.0
 _NOISY_DEFAULT, _NOISY_LARGEST = 0.1, 1.0
 _ELEMENTS = 4096  # numbers of one stage of one chunk: they stay in the cache of a core
 _PAST = 2**23  # numbers that a chunk may keep of its past
@@ -37,7 +37,7 @@ class FixedStep(Engine):
     lanes: samples in a chunk. threads: chunks at once, by default one per core.
     """
 
-    step: float | None = eqx.field(static=True, default=None)
+    step: float | None = eqx.field(static=True, default=None, converter=lambda step: step and float(step))
     checked: int | None = eqx.field(static=True, default=16)
     lanes: int | None = eqx.field(static=True, default=None)
     threads: int | None = eqx.field(static=True, default=None)
@@ -68,8 +68,8 @@ class FixedStep(Engine):
         shortest = min(system.delays, default=np.inf) / 2
         if self.step is not None and self.step > shortest * (1 + 1e-9):
             raise PhysnetError(
-                f"FixedStep: a step of {self.step:.3g} s is too large for {type(system).__name__}, whose shortest delay "
-                f"is {2 * shortest:.3g} s: the largest is half of it, since twice the step is run for the error."
+                f"FixedStep: a step of {self.step:.3g} s is too large for {type(system).__name__}, whose shortest "
+                f"delay is {2 * shortest:.3g} s: the largest is half of it, since twice the step is run for the error."
             )
         if rate is None:
             if self.step is None:

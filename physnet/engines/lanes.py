@@ -31,6 +31,11 @@ def lanes(system: System, signal: Signal, act: Callable[..., PyTree]) -> Callabl
             here, inputs = eqx.combine(changed, rest) if held else (rest, changed.at(time))
             return act(here, state, inputs, *more)
 
-        return jax.vmap(one, in_axes=-1, out_axes=-1)(changed, state, *more)
+        batch = (changed, state, *more)
+        if jax.tree.leaves(state)[0].shape[-1] > 1:
+            return jax.vmap(one, in_axes=-1, out_axes=-1)(*batch)
+        # One large network: XLA on CPU computes (N,) several times faster than (N, 1).
+        alone = one(*jax.tree.map(lambda leaf: leaf[..., 0], batch))
+        return jax.tree.map(lambda leaf: leaf[..., None], alone)
 
     return every

@@ -88,7 +88,7 @@ def plain_rk4(x, y, omega, steps):
         b = real_velocity(*(s + h / 2 * k for s, k in zip(state, a)), omega)
         c = real_velocity(*(s + h / 2 * k for s, k in zip(state, b)), omega)
         d = real_velocity(*(s + h * k for s, k in zip(state, c)), omega)
-        return tuple(s + h / 6 * (k + 2 * l + 2 * m + n) for s, k, l, m, n in zip(state, a, b, c, d))
+        return tuple(s + h / 6 * (k + 2 * m + 2 * n + q) for s, k, m, n, q in zip(state, a, b, c, d))
 
     def record(state, _):
         state = jax.lax.fori_loop(0, steps, step, state)
@@ -232,7 +232,8 @@ def test_kuramoto_all_to_all(benchmark, coupling):
         rows[f"scipy RK45, tolerance {tolerance:g}"] = np.median(cpu), np.median(wall), error(found[0])
     good = {name: row for name, row in rows.items() if row[2] <= 1e-6}
     fastest = min(row[1] for name, row in good.items() if name.startswith("physnet"))
-    print(f"\n{f'Kuramoto, N = 1000, T = 100, K = {coupling}':40}{'CPU s':>9}{'wall s':>9}{'ratio':>8}{'rms error, rad':>16}")
+    title = f"Kuramoto, N = 1000, T = 100, K = {coupling}"
+    print(f"\n{title:40}{'CPU s':>9}{'wall s':>9}{'ratio':>8}{'rms error, rad':>16}")
     for name, (cpu, wall, rms) in rows.items():
         print(f"{name:40}{cpu:9.3f}{wall:9.3f}{wall / fastest:8.1f}{rms:16.1e}")
     benchmark.pedantic(lambda: ours(0.2), rounds=3)

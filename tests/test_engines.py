@@ -233,7 +233,7 @@ def test_a_step_too_large_names_the_largest_safe_one():
     with pytest.raises(PhysnetError, match=r"step of 1e-06 s is too large for AutoOscillators.*largest safe step is"):
         integrate(PAIR, PAIR.currents, UNEVEN, engine=FixedStep(step=1e-6))
     rate = float(PAIR.fastest_rate(PAIR.currents))
-    with pytest.raises(PhysnetError, match=f"is {2 / rate:.3g} s, the usual one {0.35 / rate:.3g} s"):
+    with pytest.raises(PhysnetError, match=f"is {2 / rate:.3g} s, the usual one {0.28 / rate:.3g} s"):
         integrate(PAIR, PAIR.currents, UNEVEN, engine=FixedStep(step=1e-6))
     with pytest.raises(PhysnetError, match="step is -1 s; it must be finite and above 0"):
         integrate(PAIR, PAIR.currents, UNEVEN, engine=FixedStep(step=-1))

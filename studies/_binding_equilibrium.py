@@ -115,10 +115,11 @@ def closest_moments(ramps, events) -> np.ndarray:
     return np.stack([begin, begin + APART], axis=-1).astype(float)
 
 
-def cost_and_gradient(system, ramps, events, labels):
+def cost_and_gradient(system, ramps, events, labels, kept=None):
     """(cost (network,), its derivative (network, 6) along the ramps, residual, converged).
 
     ramps: (network, 6), where network n is for class n mod 4. events: (sequence, 2), a.u. labels: (sequence,).
+    kept: (network, sequence), which sequences a network is trained on; None for all.
     """
     each, sequences = crossed(ramps, events)
     moments = closest_moments(each, sequences)
@@ -132,13 +133,19 @@ def cost_and_gradient(system, ramps, events, labels):
     # member there would get none.
     found = settle(system, np.where(near[:, None], detunings, 0), member | ~near)
     weight = np.where(member, MEMBER_WEIGHT, 1) * near
+    if kept is not None:
+        weight = weight * np.repeat(kept.ravel(), 2)
     cost = (weight * found[0]).reshape(len(ramps), -1).mean(1)
     gradients = np.einsum("n,ni,nip->np", weight, 1e6 * found[1], along).reshape(len(ramps), -1, along.shape[-1])
     return cost, gradients.mean(1), *found[2:]
 
 
-def learn(starts, events, labels, steps: int) -> Learned:
-    """Trains from every start and keeps, for each class, the ramps of least cost. starts: (start, class, 6)."""
+def learn(starts, events, labels, steps: int, kept=None) -> Learned:
+    """Trains from every start and keeps, for each network, the ramps of least cost.
+
+    starts: each (network, 6), where network n is for class n mod 4. events, labels, kept: as for `cost_and_gradient`;
+    with `kept` there is one start.
+    """
     count = len(starts)
     ramps = np.concatenate(starts)
     system = phase_network()
@@ -146,7 +153,7 @@ def learn(starts, events, labels, steps: int) -> Learned:
     memory = optimiser.init(jnp.zeros(ramps.shape))
     best, best_ramps, history, worst, settled = np.full(len(ramps), np.inf), ramps, [], 0.0, True
     for _ in range(steps + 1):
-        cost, gradient, residual, converged = cost_and_gradient(system, ramps, events, labels)
+        cost, gradient, residual, converged = cost_and_gradient(system, ramps, events, labels, kept)
         better = cost < best
         best, best_ramps = np.where(better, cost, best), np.where(better[:, None], ramps, best_ramps)
         worst, settled = max(worst, residual), settled and converged

@@ -112,16 +112,17 @@ def early_ramps(events: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def limited(ramps):
     """Ramps (..., 6) that the device can follow: levels between FLOOR and CEILING, slopes up to STEEPEST."""
-    where = np.where if isinstance(ramps, np.ndarray) else jnp.where
-    low, high = np.where(IS_SLOPE, 1e-3, FLOOR), np.where(IS_SLOPE, STEEPEST, CEILING)
-    return where(ramps < low, low, where(ramps > high, high, ramps))
+    slope = np.broadcast_to(IS_SLOPE, ramps.shape)
+    low, high = np.where(slope, 1e-3, FLOOR), np.where(slope, STEEPEST, CEILING)
+    return np.clip(ramps, low, high) if isinstance(ramps, np.ndarray) else jnp.clip(ramps, low, high)
 
 
 def moved(ramps, units):
     """Ramps (..., 6) after a move by `units` (..., 6): of 1 MHz for levels, of 5 % for slopes; within the limits."""
-    exp = np.exp if isinstance(units, np.ndarray) else jnp.exp
-    where = np.where if isinstance(units, np.ndarray) else jnp.where
-    return limited(where(IS_SLOPE, ramps * exp(0.05 * units), ramps + units))
+    slope = np.broadcast_to(IS_SLOPE, ramps.shape)
+    if isinstance(ramps, np.ndarray) and isinstance(units, np.ndarray):
+        return limited(np.where(slope, ramps * np.exp(0.05 * units), ramps + units))
+    return limited(jnp.where(slope, ramps * jnp.exp(0.05 * units), ramps + units))
 
 
 def per_unit(ramps: np.ndarray) -> np.ndarray:

@@ -50,7 +50,10 @@ def tested(config, learned, say):
         ),
         (Variable("recognised", dims, "1", "whether the detector finds three oscillators in step"), recognised),
         (Variable("locked", dims, "1", "whether three mean frequencies are equal over a look"), locked),
-        (Variable("emission_peak", dims, "1", "highest emission peak over that of a free one"), found.peak.reshape(shape)),
+        (
+            Variable("emission_peak", dims, "1", "highest emission peak over that of a free one"),
+            found.peak.reshape(shape),
+        ),
         (
             Variable("phase_slip", dims, "1", "least difference of phase advance over a look, in turns"),
             found.slip.reshape(shape),
@@ -61,9 +64,14 @@ def tested(config, learned, say):
         ),
         (Variable("threshold", (), "1", "emission peak from which a sequence counts as recognised"), THRESHOLD),
         (Variable("unit_of_time", (), "s", "one a.u. of the sequences"), UNIT),
-        (Variable("cost", ("step", "class"), "1", "cost of Equilibrium Propagation before each step"), equilibrium.cost),
         (
-            Variable("simulation_cost", ("simulation_step", "class"), "1", "cost through the simulation before each step"),
+            Variable("cost", ("step", "class"), "1", "cost of Equilibrium Propagation before each step"),
+            equilibrium.cost,
+        ),
+        (
+            Variable(
+                "simulation_cost", ("simulation_step", "class"), "1", "cost through the simulation before each step"
+            ),
             simulation.cost,
         ),
         (Variable("residual", (), "1", "largest relative residual of all steady states"), equilibrium.residual),
@@ -73,9 +81,13 @@ def tested(config, learned, say):
         (Variable("t3", ("sequence",), "1", "third event, a.u. after the first"), EVENTS[:, 1]),
     ]
     for i, name in enumerate(RAMPS):
-        unit = "MHz" if i % 2 == 0 else "MHz"
-        what = f"{name.split('_')[0]} of oscillator {name[-1]}, {'per a.u.' if i % 2 else 'free frequency'}"
-        variables.append((Variable(f"ramp_{name}", dims[:2], unit, what), ramps[..., i]))
+        kind, number = name.split("_")
+        if kind == "slope":
+            what = f"speed at which the free frequency of oscillator {number} {'rises' if number == '1' else 'falls'}"
+            variables.append((Variable(f"ramp_{name}", dims[:2], "MHz us-1", what), 1e-6 * ramps[..., i] / UNIT))
+        else:
+            what = f"free frequency of oscillator {number} before its ramp"
+            variables.append((Variable(f"ramp_{name}", dims[:2], "MHz", what), ramps[..., i]))
     coords = [
         (Variable("training", ("training",), "1", "how the ramps were set"), np.array(TRAININGS)),
         (Variable("class", ("class",), "1", "class that a network is for"), np.array(CLASSES)),
@@ -127,7 +139,10 @@ def _shown(ramps, recognised, say):
         look = slice(begin, begin + 2 * SPAN)
         spectra.append(
             emission_spectrum(
-                UNIT * times[look], real[k, look].sum(-1), imag[k, look].sum(-1), frame_frequency=frame,
+                UNIT * times[look],
+                real[k, look].sum(-1),
+                imag[k, look].sum(-1),
+                frame_frequency=frame,
                 resolution_bandwidth=1.6 / (2 * SPAN * UNIT),
             )
         )

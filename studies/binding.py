@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.variable import Variable
-from studies._binding_data import BASELINES, CLASSES, EVENTS, LABELS, MEMBERS, baseline_predictions
+from studies._binding_data import CLASSES, EVENTS
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-TRAININGS = ("centroid", "equilibrium propagation", "simulation")
 REFERENCES = (
     "Romera et al. 2022, doi:10.1038/s41467-022-28159-1; sequences from Hillenbrand et al. 1995, doi:10.1121/1.411872"
 )
@@ -127,13 +125,19 @@ def summary(ds: "xr.Dataset") -> str:
     def row(title, values):
         return f"{title:40}" + "".join(f"{100 * float(value):11.1f}" for value in values)
 
-    lines = [ds.attrs["title"], "", f"{'one-vs-rest accuracy (%), train = test':40}" + "".join(f"{n:>11}" for n in names)]
+    lines = [
+        ds.attrs["title"],
+        "",
+        f"{'one-vs-rest accuracy (%), train = test':40}" + "".join(f"{n:>11}" for n in names),
+    ]
     for training in ds.training.values:
         lines.append(row(f"ramps: {training}", ds.accuracy.sel(training=training)))
     lines += [row(str(name), ds.baseline_accuracy.sel(baseline=name)) for name in ds.baseline.values]
     if "left_out_accuracy" in ds:
         lines += ["", "each sequence left out of the training in turn"]
-        lines += [row(f"ramps: {t}", ds.left_out_accuracy.sel(training=t)) for t in ds.left_out_accuracy.training.values]
+        lines += [
+            row(f"ramps: {t}", ds.left_out_accuracy.sel(left_out_training=t)) for t in ds.left_out_training.values
+        ]
         lines += [row(str(b), ds.baseline_left_out_accuracy.sel(baseline=b)) for b in ds.baseline.values]
         for name, unit in (("temperature", "K"), ("dispersion", "a.u.")):
             lines += ["", f"mean over classes and {ds.sizes['draw']} draws (%), standard error of the draws"]
@@ -141,14 +145,17 @@ def summary(ds: "xr.Dataset") -> str:
             for training in ds.training.values:
                 each = 100 * ds[f"{name}_accuracy"].sel(training=training).mean("class")
                 mean, error = each.mean("draw").values, each.std("draw", ddof=1).values / np.sqrt(ds.sizes["draw"])
-                lines.append(f"{'ramps: ' + str(training):40}" + "".join(f"{m:9.2f} ± {e:.2f}" for m, e in zip(mean, error)))
+                lines.append(
+                    f"{'ramps: ' + str(training):40}" + "".join(f"{m:9.2f} ± {e:.2f}" for m, e in zip(mean, error))
+                )
     agreement = float((ds.recognised == ds.locked).mean())
     lines += [
         "",
         f"detector: highest peak of the summed emission at least {float(ds.threshold):g} free peaks; equal mean "
         f"frequencies say the same of {100 * agreement:.1f} % of the runs",
         f"steady states of Equilibrium Propagation: {'all' if int(ds.converged) else 'not all'} converged, largest "
-        f"relative residual {float(ds.residual):.1e}; integration error {float(ds.integration_error.max()):.1e} of an amplitude",
+        f"relative residual {float(ds.residual):.1e}; integration error "
+        f"{float(ds.integration_error.max()):.1e} of an amplitude",
     ]
     return "\n".join(lines)
 

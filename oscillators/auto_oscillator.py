@@ -1,5 +1,7 @@
 """Coupled spin-torque auto-oscillators in time: complex amplitudes in a rotating frame."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from physnet.system import Parameter
 from physnet.variable import Variable
 
 _GOLDEN = (np.sqrt(5) - 1) / 2
+_NEWTON = 4  # steps towards the root of a cubic, which they bound from above
 _HOLD = 1.0  # rate that keeps an injected tone at amplitude 1, in units of its own turning: it costs no accuracy
 
 
@@ -29,7 +32,9 @@ class AutoOscillators(Network):
 
     drive: F/2pi, Hz, (M, N), or (N,) or a number for one tone. drive_frequencies: f_m, Hz, (M,) or a number.
     noise: D/2pi, Hz, of each oscillator or for all; `integrate(..., key=)` draws it. frame: Hz, by default the mean
-    free frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter.
+    free frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter. With delayed
+    coupling the past before the first time is the initial c held in this frame, that is, turning at f_frame in the lab:
+    the transient depends on the frame, which a comparison must fix.
     Raises PhysnetError for values that are not physical, shapes that do not fit, and oscillators below threshold.
     """
 
@@ -37,6 +42,8 @@ class AutoOscillators(Network):
     drive_frequency: Float[Array, " tone"] | None
     noise: Float[Array, " oscillator"]
     frame: Float[Array, ""]
+
+    _limits: ClassVar = (*Network._limits, ("noise", "Hz", 0.0, -np.inf))
 
     def __init__(
         self,
@@ -56,7 +63,7 @@ class AutoOscillators(Network):
         self._set_oscillators(
             couplings, currents, frequency, nonlinear_shift, damping, efficiency, nonlinear_damping, below_threshold
         )
-        self.noise = self._each(noise, "noise", "Hz", least=0)
+        self.noise = self._each(noise, *self._limits[-1])
         if (drive is None) != (drive_frequencies is None):
             raise PhysnetError("AutoOscillators: give drive (Hz) and drive_frequencies (Hz) together, or neither.")
         self.drive, self.drive_frequency = None, None
@@ -75,6 +82,30 @@ class AutoOscillators(Network):
         if frame is None:
             frame = jnp.mean(self.free_frequency(self.currents))
         self.frame = checks.floats(frame, "AutoOscillators: frame", "Hz", shape=(), dtype=self.frequency.dtype)
+        self._check_frequencies()
+
+    def _check_frequencies(self) -> None:
+        if checks.is_traced(self.frame, self.drive_frequency):
+            return
+        tones = np.asarray([] if self.drive_frequency is None else self.drive_frequency)
+        bad = np.flatnonzero(tones < 0)
+        if bad.size:
+            raise PhysnetError(
+                f"AutoOscillators: drive_frequencies[{bad[0]}] is {tones[bad[0]]:.6g} Hz; frequencies of the lab frame "
+                "are 0 or more."
+            )
+        if self.frame < 0:
+            raise PhysnetError(
+                f"AutoOscillators: frame is {float(self.frame):.6g} Hz; it must be 0 (the lab frame) or more."
+            )
+
+    def check_values(self, inputs):
+        super().check_values(inputs)
+        self._check_frequencies()
+
+    def admissible(self, inputs):
+        tones = True if self.drive_frequency is None else jnp.all(self.drive_frequency >= 0)
+        return super().admissible(inputs) & tones & (self.frame >= 0)
 
     @property
     def variables(self):
@@ -179,13 +210,26 @@ class AutoOscillators(Network):
     def fastest_rate(self, inputs):
         power = self.free_power(inputs)
         pumping = jnp.abs(self.efficiency * inputs - self.damping)
-        turning = jnp.abs(self.frequency - self.frame + self.nonlinear_shift * power)
         strength = sum((coupling.total_strength() for coupling in self.couplings), jnp.zeros_like(power))
+        detuning, highest = self.frequency - self.frame, self._highest_power(inputs, strength)
+        turning = jnp.maximum(
+            jnp.abs(detuning + self.nonlinear_shift * power), jnp.abs(detuning + self.nonlinear_shift * highest)
+        )
         rate = jnp.max(turning + 2 * pumping + strength)
         if self.drive is not None:
             pull = jnp.sum(jnp.abs(self.drive), axis=0) / jnp.sqrt(jnp.maximum(power, 0.01))
             rate = jnp.max(jnp.abs(self.drive_frequency - self.frame)) + rate + jnp.max(pull)
         return 2 * jnp.pi * rate
+
+    def _highest_power(self, inputs, strength):
+        """The most power that coupling and tones, all in phase, can give each oscillator; the free power without."""
+        pumping = self.efficiency * inputs
+        growth = pumping - self.damping
+        # Well below threshold the nonlinear losses may vanish: a tenth of the damping then stands for them.
+        limit = jnp.maximum(self.damping * self.nonlinear_damping + pumping, 0.1 * self.damping)
+        drive = 0.0 if self.drive is None else jnp.sum(jnp.abs(self.drive), axis=0)
+        partner = jnp.max(_balance(growth + strength, limit, drive))
+        return _balance(growth, limit, strength * partner + drive) ** 2
 
     def residual(self, state, inputs):
         """-ds/dt. It vanishes only where all turn at f_frame; locked states of any frequency: `polar`."""
@@ -212,3 +256,13 @@ class AutoOscillators(Network):
         from oscillators.locked import LockedOscillators
 
         return LockedOscillators(self)
+
+
+def _balance(growth, limit, push):
+    """A tight upper bound of the amplitude a > 0 where growth a - limit a^3 + push = 0 (limit > 0, push >= 0)."""
+    a = jnp.sqrt(jnp.maximum(growth, 0) / limit + jnp.cbrt(push / limit) ** 2)
+    for _ in range(_NEWTON):  # from above on a convex function: no step goes below the root
+        slope = 3 * limit * a * a - growth
+        step = ((limit * a * a - growth) * a - push) / jnp.where(slope > 0, slope, 1)
+        a = a - jnp.where(slope > 0, step, 0)
+    return a

@@ -117,10 +117,8 @@ def _follow(system, start, inputs, steps):
 
     start: (phases,), or (logarithms of amplitudes, phases) where amplitudes move.
     """
-    if isinstance(system, LockedOscillators):
-        fastest, reach = system.fastest_rate(inputs) / (2 * jnp.pi), _STABLE
-    else:
-        fastest, reach = _fastest_turning(system, inputs), _TURN
+    fastest = system.fastest_rate(inputs) / (2 * jnp.pi)
+    reach = _STABLE if isinstance(system, LockedOscillators) else _TURN
 
     def velocity(moving):
         if isinstance(system, LockedOscillators):
@@ -141,11 +139,3 @@ def _follow(system, start, inputs, steps):
 
     settled = jax.lax.fori_loop(0, steps, advance, start)
     return settled[-1], jax.lax.fori_loop(0, steps, advance, settled)[-1], step * steps
-
-
-def _fastest_turning(system, inputs):
-    """Hz, the fastest that any phase of a `PhaseModel` can turn in its frame."""
-    fastest = jnp.abs(system.detuned(inputs) - system.frame_frequency(inputs)) + system.coupling.total_strength()
-    for strength in (system.field, system.second_harmonic):
-        fastest = fastest if strength is None else fastest + 2 * jnp.abs(strength)
-    return jnp.max(fastest)

@@ -52,8 +52,22 @@ class Kuramoto(PhaseModel):
     def neutral_modes(self, state):
         return (jnp.ones_like(state),) if self.is_free else ()
 
+    def why_no_energy(self):
+        return _reciprocity(self.coupling)
+
     def default_relaxer(self):
         return Locking.of_size(self.size)
+
+
+def _reciprocity(coupling) -> str:
+    """What keeps a network of phases from having an energy, and which network has one."""
+    odd = coupling.irreversibility()
+    if odd < 1e-12:
+        return " Its coupling is reciprocal, so PhaseNetwork of the same coupling and frequencies has an energy."
+    return (
+        f" Its coupling is not reciprocal (|M - M^H| is {odd:.2g} of |M + M^H|, M = W exp(ib)): PhaseNetwork of "
+        "coupling.symmetrised() has an energy, that of its reciprocal part."
+    )
 
 
 class Phasors(PhaseModel):
@@ -131,6 +145,9 @@ class Phasors(PhaseModel):
         real, imag = state
         size = jnp.sqrt(real**2 + imag**2)
         return super().outputs((real / size, imag / size), inputs)
+
+    def why_no_energy(self):
+        return _reciprocity(self.coupling)
 
     def default_relaxer(self):
         return Locking.of_size(self.size)

@@ -4,6 +4,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from physnet.problem import flatten
@@ -12,6 +13,7 @@ from physnet.relaxers.newton import Newton
 from physnet.system import is_boxed
 
 _LARGEST_DENSE = 2000  # oscillators: beyond it a Newton step takes longer than the flow
+_OFFSET, _GOLDEN = 0.01, (np.sqrt(5) - 1) / 2  # rad
 _FIRST_STEP, _LONGEST = 0.05, 1e6  # in units of the fastest turning, 1 rad
 
 
@@ -29,7 +31,7 @@ class Locking(SampleRelaxer):
     the flow. reach: in the state's unit (rad).
     """
 
-    polish: SampleRelaxer | None = Newton()
+    polish: SampleRelaxer | None = Newton(degenerate=True)
     event_tolerance: float = eqx.field(static=True, default=1e-5)
     rtol: float = eqx.field(static=True, default=1e-7)
     atol: float = eqx.field(static=True, default=1e-9)
@@ -53,9 +55,20 @@ class Locking(SampleRelaxer):
             return "its state is confined to a box, where a wall acts at once and has no rate; use ProjectedNewton()."
         return None if self.polish is None else self.polish.refuses(system, cost)
 
+    def _off_rest(self, problem, start, unravel):
+        """The start, or, where it is at rest already, a place next to it: what is stable there comes back.
+
+        Oscillators in phase that repel each other rest on a saddle, which the least noise would make them leave.
+        """
+        offsets = jnp.asarray(_OFFSET * (np.arange(1, start.size + 1) * _GOLDEN % 1), start.dtype)
+        resting = problem.certificate(unravel(start))[0] <= self._event_tolerance(start.dtype)
+        return jnp.where(resting, start + offsets, start)
+
     def solve_sample(self, problem, initial):
         start, unravel = ravel_pytree(initial)
         dtype = start.dtype
+        if problem.nudge is None:
+            start = self._off_rest(problem, start, unravel)
         fastest = jnp.max(flatten(problem.residual_scale(initial)))
         tolerance = self._event_tolerance(dtype)
 

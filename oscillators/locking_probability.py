@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from oscillators import checks
-from oscillators.records import recording_times
+from oscillators.records import chosen_oscillators, recording_times
 from oscillators.synchronisation import synchrony
+from oscillators.window import oscillators_of, resolution_over
 from physnet.engines.base import Engine
 from physnet.errors import PhysnetError
 from physnet.system import System, check_inputs
@@ -20,7 +21,9 @@ class LockingProbability:
     """probability: (*point), share of draws that locked. low, high: (*point), Wilson interval of `confidence`.
 
     locked: (*point, draw), which draws did. frequencies: (*point, draw, oscillator), Hz. resolution: Hz, within which
-    frequencies count as equal. draws: number of draws at each point.
+    frequencies count as equal. draws: number of draws at each point. settled: (*point, draw), whether the draw's mean
+    frequencies in both halves of the window agree within 3 resolutions; where few do, take a longer duration. error:
+    (*point, draw), of the state, by step doubling; NaN where it was not measured.
     """
 
     probability: np.ndarray
@@ -31,6 +34,8 @@ class LockingProbability:
     resolution: float
     draws: int
     confidence: float
+    settled: np.ndarray
+    error: np.ndarray
 
 
 def wilson_interval(successes, trials, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -45,16 +50,18 @@ def wilson_interval(successes, trials, confidence: float = 0.95) -> tuple[np.nda
             f"wilson_interval: {successes!r} successes of {trials!r} trials; give whole numbers, none "
             "negative, no more successes than trials."
         )
-    if not 0 < confidence < 1:
-        raise PhysnetError(
-            f"wilson_interval: confidence is {confidence!r}; give a number between 0 and 1, such as 0.95."
-        )
+    _check_confidence(confidence, "wilson_interval")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = k / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
     return low[()], high[()]
+
+
+def _check_confidence(value, where: str) -> None:
+    if not isinstance(value, int | float | np.number) or not 0 < value < 1:
+        raise PhysnetError(f"{where}: confidence is {value!r}; give a number between 0 and 1, such as 0.95.")
 
 
 def probability_of_locking(
@@ -82,19 +89,37 @@ def probability_of_locking(
     initial phases alone.
     Raises PhysnetError as `integrate` and `mean_frequencies` do.
     """
-    draws = checks.whole(draws, "probability_of_locking: draws")
+    where = "probability_of_locking"
+    draws = checks.whole(draws, f"{where}: draws")
+    chosen = chosen_oscillators(oscillators, where, oscillators_of(system, f"{where}: system").size)
+    _check_confidence(confidence, where)
+    try:
+        start_key, noise_key = jax.random.split(key)
+    except (TypeError, ValueError) as error:
+        raise PhysnetError(f"{where}: key is {key!r}; pass one, jax.random.key(seed).") from error
     points, batched = check_inputs(system, inputs)
-    times, first = recording_times(system, points, duration, settling, records, "probability_of_locking")
+    times, first = recording_times(system, points, duration, settling, records, where)
+    resolution = resolution_over(times[-1] - times[first], "flat", resolution, where)
     rows = np.repeat(np.asarray(points), draws, axis=0)
-    start_key, noise_key = jax.random.split(key)
     starts = jax.vmap(system.initial_state)(rows, jax.random.split(start_key, len(rows)))
     drawn = {"key": noise_key} if system.is_noisy else {}
     run = integrate(system, rows, times, initial=starts, engine=engine, **drawn)
     found = synchrony(run, begin=times[first], resolution=resolution)
-    labels = found.clusters if oscillators is None else found.clusters[:, np.asarray(oscillators, int)]
+    labels = found.clusters[:, chosen]
     shape = (len(points), draws) if batched else (draws,)
     locked = ((labels == labels[:, :1]) & (labels >= 0)).all(axis=1).reshape(shape)
     counts = locked.sum(axis=-1)
     low, high = wilson_interval(counts, draws, confidence)
-    frequencies = found.frequencies.reshape(*shape, -1)
-    return LockingProbability(counts / draws, low, high, locked, frequencies, found.resolution, draws, confidence)
+    error = np.full(shape, np.nan) if run.error is None else np.asarray(run.error).reshape(shape)
+    return LockingProbability(
+        counts / draws,
+        low,
+        high,
+        locked,
+        found.frequencies.reshape(*shape, -1),
+        found.resolution,
+        draws,
+        confidence,
+        (found.settled & np.asarray(run.converged)).reshape(shape),
+        error,
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from oscillators import checks
 from oscillators.records import recording_times
 from oscillators.synchronisation import Synchronisation, synchrony
+from oscillators.window import oscillators_of, resolution_over
 from physnet import datasets, precision
 from physnet.engines.base import Engine
 from physnet.errors import PhysnetError
@@ -20,7 +21,12 @@ from physnet.variable import Variable
 from physnet.varied import Varied
 
 SWEEPS = ("up", "down")
+_TAKEN = (  # names in the dataset
+    *("mean_frequency", "cluster", "cluster_count", "synchronised", "order_parameter", "residual", "converged"),
+    *("step_error", "resolution", "duration", "window", "oscillator", "sweep", "input"),
+)
 _BYTES = 2**28  # of the records of one batch
+_DRAWN = 2**13  # numbers of the states of one batch with noise, whatever is recorded
 
 
 @dataclass(frozen=True)
@@ -84,20 +90,24 @@ def synchronisation_map(
     was not checked); resolution, Hz: frequencies closer than it count as equal.
     Raises PhysnetError for a grid, sweep or times that make no sense, and as `integrate` and `mean_frequencies` do.
     """
-    axes = [_axis(name, given) for name, given in _entries(grid)]
+    where = "synchronisation_map"
+    oscillators_of(system, f"{where}: system")
+    taken = {name for variable, _ in system.coordinates() for name in (variable.name, *variable.dims)} | set(_TAKEN)
+    axes = [_axis(name, given, taken) for name, given in _entries(grid)]
     names = [variable.name for variable, _ in axes]
     along, sweeps = _check_sweep(sweep, along, names)
     varied = Varied(system, place, len(axes), base=base, names=names)
     points = np.stack(np.meshgrid(*(values for _, values in axes), indexing="ij"), -1)
     signal = Held(jnp.asarray(points.reshape(-1, len(axes)), precision.dtype_of(varied.base)))
-    times, first = recording_times(varied, signal.value, duration, settling, records, "synchronisation_map")
+    times, first = recording_times(varied, signal.value, duration, settling, records, where)
+    resolution = resolution_over(times[-1] - times[first], weighting, resolution, where)
 
     def run(points, initial, key):
         done = integrate(varied, points, times, initial=initial, engine=engine, key=key, throw=throw)
         return _Point.of(done, synchrony(done, begin=times[first], resolution=resolution, weighting=weighting))
 
     if sweep is None:
-        found = _at_once(run, np.asarray(signal.value), _batch(varied, signal, len(times)), initial, key)
+        found = _at_once(run, np.asarray(signal.value), _batch(varied, signal, len(times), key), initial, key)
     else:
         at = names.index(along)
         keys = [_folded(key, number) for number in range(len(sweeps))]
@@ -106,7 +116,7 @@ def synchronisation_map(
 
 
 def _at_once(run, rows, size, initial, key):
-    """Every point from its own start, `size` at a time."""
+    """Every point from its own start, `size` at a time. The noise of each follows from the size and its row."""
     parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     starts = [None if initial is None else _repeated(initial, len(part)) for part in parts]
     return _joined([run(part, start, _folded(key, k)) for k, (part, start) in enumerate(zip(parts, starts))])
@@ -136,15 +146,15 @@ def _entries(grid):
     return grid.items()
 
 
-def _axis(name, given) -> tuple[Variable, np.ndarray]:
+def _axis(name, given, taken) -> tuple[Variable, np.ndarray]:
     where = f"synchronisation_map: grid[{name!r}]"
     if not isinstance(given, tuple) or len(given) not in (2, 3) or not all(isinstance(text, str) for text in given[1:]):
         raise PhysnetError(f"{where} is {type(given).__name__}; give (values, units) or (values, units, long_name).")
     values = np.asarray(checks.floats(given[0], where, given[1], dtype=float))
     if values.ndim != 1 or not values.size or len(np.unique(values)) < values.size:
         raise PhysnetError(f"{where} has values of shape {values.shape}; give distinct numbers in one dimension.")
-    if name in ("oscillator", "sweep", "input"):
-        raise PhysnetError(f"{where}: the dim '{name}' is taken; rename it, for example '{name}_value'.")
+    if name in taken:
+        raise PhysnetError(f"{where}: the name is taken in the dataset; rename it, for example '{name}_value'.")
     return Variable(name, (name,), given[1], given[2] if len(given) == 3 else str(name).replace("_", " ")), values
 
 
@@ -161,9 +171,14 @@ def _check_sweep(sweep, along, names):
     return along, SWEEPS if sweep == "both" else (sweep,)
 
 
-def _batch(varied, signal, times) -> int:
-    """How many points are integrated at once: what `_BYTES` of records hold."""
+def _batch(varied, signal, times, key) -> int:
+    """How many points are integrated at once: what `_BYTES` of records hold.
+
+    With noise it depends on the network alone, so that the noise of a point does not depend on what is recorded.
+    """
     states = jax.eval_shape(jax.vmap(varied.initial_state), signal.value)
+    if key is not None:
+        return max(1, _DRAWN // sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(states)))
     each = times * sum(leaf.size * leaf.dtype.itemsize // leaf.shape[0] for leaf in jax.tree.leaves(states))
     count = -(-len(signal.value) // max(1, int(_BYTES // each)))
     return -(-len(signal.value) // count)

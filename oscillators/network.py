@@ -1,7 +1,10 @@
 """What every model of coupled auto-oscillators shares: the devices, their currents and couplings."""
 
-from typing import Self
+from dataclasses import replace
+from typing import ClassVar, Self
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -32,6 +35,15 @@ class Network(System):
     efficiency: Float[Array, " oscillator"]
     below_threshold: bool
 
+    # (attribute, units, least, above): what the values of each oscillator must be.
+    _limits: ClassVar[tuple[tuple[str, str, float, float], ...]] = (
+        ("frequency", "Hz", 0.0, -np.inf),
+        ("nonlinear_shift", "Hz", -np.inf, -np.inf),
+        ("damping", "Hz", -np.inf, 0.0),
+        ("nonlinear_damping", "1", -np.inf, -1.0),
+        ("efficiency", "Hz/A", -np.inf, 0.0),
+    )
+
     def _set_oscillators(self, couplings, currents, frequency, shift, damping, efficiency, q, below_threshold):
         where = type(self).__name__
         for coupling in couplings:
@@ -47,14 +59,12 @@ class Network(System):
         self.frequency = jnp.broadcast_to(
             checks.floats(frequency, f"{where}: frequency", "Hz"), (max(sizes | given, default=1),)
         )
-        self.frequency = self._each(self.frequency, "frequency", "Hz", least=0)
-        self.nonlinear_shift = self._each(shift, "nonlinear_shift", "Hz")
-        self.damping = self._each(damping, "damping", "Hz", above=0)
-        self.nonlinear_damping = self._each(q, "nonlinear_damping", "", above=-1)
-        self.efficiency = self._each(efficiency, "efficiency", "Hz/A", above=0)
+        given = (self.frequency, shift, damping, q, efficiency)
+        for value, (name, *limits) in zip(given, Network._limits):
+            setattr(self, name, self._each(value, name, *limits))
         self.below_threshold = bool(below_threshold)
-        self.currents = self._each(currents, "currents", "A", least=0)
-        self.check_values(self.currents)
+        self.currents = self._each(currents, "currents", "A", 0.0, -np.inf)
+        self._check_currents(self.currents)
 
     @classmethod
     def from_preset(cls, name, *couplings, **changes) -> Self:
@@ -62,6 +72,11 @@ class Network(System):
 
         Raises PhysnetError for an unknown name, with the nearest one.
         """
+        if not isinstance(name, str | presets.Preset):
+            raise PhysnetError(
+                f"{cls.__name__}.from_preset: the preset is {name!r}; pass a name, such as "
+                f"'{presets.presets()[0].name}', or a Preset (oscillators.presets() lists them), before the couplings."
+            )
         known = presets.preset(name) if isinstance(name, str) else name
         arguments = {
             "currents": known.current_ampere,
@@ -73,7 +88,7 @@ class Network(System):
         }
         return cls(*couplings, **(arguments | changes))
 
-    def _each(self, value, name, units, *, least=-np.inf, above=-np.inf):
+    def _each(self, value, name, units, least, above):
         """(N,) floats. Raises PhysnetError naming the oscillator whose value is out of range."""
         what = f"{type(self).__name__}: {name}"
         value = checks.floats(value, what, units, dtype=self.frequency.dtype)
@@ -81,10 +96,7 @@ class Network(System):
             raise PhysnetError(f"{what} has shape {value.shape}; give ({self.size},) or one number, {units}.")
         value = jnp.broadcast_to(value, (self.size,))
         if not checks.is_traced(value):
-            bad = np.flatnonzero(~((np.asarray(value) >= least) & (np.asarray(value) > above)))
-            if bad.size:
-                limit = f"{least:g} or more" if least > above else f"above {above:g}"
-                raise PhysnetError(f"{what} of oscillator {bad[0]} is {value[bad[0]]:g} {units}; it must be {limit}.")
+            _check_range(what, value, units, least, above)
         return value
 
     @property
@@ -117,7 +129,18 @@ class Network(System):
         return {"kind": type(self).__name__, "couplings": [coupling.description for coupling in self.couplings]}
 
     def coordinates(self):
-        return tuple(pair for coupling in self.couplings for pair in coupling.coordinates())
+        return tuple(
+            (self._numbered(variable, k), labels)
+            for k, coupling in enumerate(self.couplings)
+            for variable, labels in coupling.coordinates()
+        )
+
+    def _numbered(self, variable: Variable, k: int) -> Variable:
+        """A variable of coupling k, told apart from those of the other couplings where there are several."""
+        if len(self.couplings) == 1:
+            return variable
+        dims = tuple(dim if dim == "oscillator" else f"{dim}_{k}" for dim in variable.dims)
+        return replace(variable, name=f"{variable.name}_{k}", dims=dims)
 
     def _oscillator_parameters(self) -> tuple[Parameter, ...]:
         dims = ("oscillator",)
@@ -130,11 +153,7 @@ class Network(System):
         ]
         for k, coupling in enumerate(self.couplings):
             for parameter in coupling.parameters:
-                variable, get = parameter.variable, parameter.get
-                if len(self.couplings) > 1:
-                    variable = Variable(
-                        f"{variable.name}_{k}", variable.dims, variable.units, variable.long_name, variable.bounds
-                    )
+                variable, get = self._numbered(parameter.variable, k), parameter.get
                 found.append(Parameter(variable, lambda s, k=k, get=get: get(s.couplings[k]), parameter.trainable))
         return tuple(found)
 
@@ -171,7 +190,31 @@ class Network(System):
         return jnp.where((power > 0) & (power < 1), zeta * self.damping / self.efficiency, jnp.nan)
 
     def check_values(self, inputs) -> None:
-        """Raises PhysnetError for negative currents, and for oscillators below threshold unless they are accepted."""
+        """Raises PhysnetError for negative currents, oscillators below threshold (unless accepted), bad parameters.
+
+        The parameters are checked again, since they may have been changed after the network was made.
+        """
+        if checks.is_traced(inputs, self):
+            return
+        for name, *limits in self._limits:
+            _check_range(f"{type(self).__name__}: {name}", getattr(self, name), *limits)
+        for parameter in self.parameters:
+            checks.floats(
+                parameter.get(self), f"{type(self).__name__}: {parameter.variable.name}", parameter.variable.units
+            )
+        self._check_currents(inputs)
+
+    def admissible(self, inputs):
+        finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array))]
+        ranges = [
+            jnp.all((getattr(self, name) >= least) & (getattr(self, name) > above))
+            for name, _, least, above in self._limits
+        ]
+        running = self.below_threshold | (inputs > self.damping / self.efficiency)
+        inputs_fit = (inputs >= 0) & running & (self.free_frequency(inputs) >= 0)
+        return jnp.all(jnp.stack([*finite, *ranges, jnp.all(inputs_fit)]))
+
+    def _check_currents(self, inputs) -> None:
         if checks.is_traced(inputs, self.efficiency, self.damping):
             return
         rows = np.asarray(inputs, float).reshape(-1, self.size)
@@ -189,6 +232,25 @@ class Network(System):
                 f"(oscillator {i} has {rows[row, i]:.6g} A, its threshold is {threshold[i]:.6g} A), which would not "
                 "oscillate. Raise the currents, or accept it with below_threshold=True."
             )
+        if checks.is_traced(self.frequency, self.nonlinear_shift, self.nonlinear_damping):
+            return
+        free = np.asarray(jax.vmap(self.free_frequency)(jnp.asarray(rows, self.frequency.dtype)))
+        if (free < 0).any():
+            row, i = np.argwhere(free < 0)[0]
+            raise PhysnetError(
+                f"{where}: the free frequency f0 + N p0 of oscillator {i} is {free[row, i]:.6g} Hz at "
+                f"{rows[row, i]:.6g} A; it must be 0 or more. Check frequency and nonlinear_shift, both in Hz."
+            )
+
+
+def _check_range(what, values, units, least, above) -> None:
+    """Raises PhysnetError naming the first oscillator whose value is out of range."""
+    values = np.asarray(values)
+    bad = np.flatnonzero(~((values >= least) & (values > above)))
+    if bad.size:
+        limit = f"{least:g} or more" if least > above else f"above {above:g}"
+        limit = limit if max(least, above) > -np.inf else "a number"
+        raise PhysnetError(f"{what} of oscillator {bad[0]} is {values[bad[0]]:g} {units}; it must be {limit}.")
 
 
 def _get_frequency(system):

@@ -100,10 +100,7 @@ _VORTEX = (
     ("damping_hz", "chosen here: 10 MHz, which makes nu = 4.2"),
     ("efficiency_hz_per_ampere", "chosen here: a threshold of 3 mA"),
     ("current_ampere", "chosen here: twice the threshold, so that ramps by tens of MHz stay above it"),
-    (
-        "nonlinear_shift_hz",
-        "derived: 7 MHz/mA at the operating point, read in the project's physics notes (vortex scale)",
-    ),
+    ("nonlinear_shift_hz", "derived: 7 MHz/mA at the operating point, published scale of vortex oscillators (m)"),
 )
 # Twice the threshold and Q = 0: p0 = 1/2 and df_g/dI = N/(4 I_th), so 7 MHz/mA and 3 mA make N = 84 MHz and nu = 4.2.
 _NU = 84 * 0.5 / 10
@@ -122,10 +119,7 @@ _PRESETS = (
         diffusion_hz=200e3 * 0.5 / (1 + _NU**2),
         coupling_hz=None,
         notes=(
-            (
-                "frequency_hz",
-                "derived: the middle free peak, 339.5 MHz, read in the project's physics notes, less N p0",
-            ),
+            ("frequency_hz", "derived: the middle free peak of the experiment, 339.5 MHz (m), less N p0"),
             *_VORTEX,
             ("diffusion_hz", "derived: a linewidth of 200 kHz, chosen here as the geometric middle of 40 kHz to 1 MHz"),
             ("coupling_hz", "not given: choose it; mutual locking needs the free peaks within the half-range"),
@@ -146,7 +140,8 @@ _PRESETS = (
         notes=(
             (
                 "frequency_hz",
-                "chosen here: 350 MHz in operation, the middle of 300 to 400 MHz (project's physics notes)",
+                "chosen here: 350 MHz in operation, the middle of 300 to 400 MHz, published scale of vortex "
+                "oscillators (m)",
             ),
             *_VORTEX,
             ("diffusion_hz", "derived: a linewidth of 100 kHz, chosen here within 40 kHz to 1 MHz"),
@@ -167,13 +162,13 @@ _PRESETS = (
         coupling_hz=10e3,
         notes=(
             ("frequency_hz", "chosen here: none of the checked figures depends on it"),
-            ("nonlinear_shift_hz", "derived: nu = 4, read in the project's physics notes"),
+            ("nonlinear_shift_hz", "derived: nu = 4, chosen here"),
             ("damping_hz", "derived: G_p/2pi = 2.5 MHz at zeta = 4/3"),
             ("nonlinear_damping", "chosen here: 0, so that p0 = 1/4 is zeta = 4/3"),
             ("efficiency_hz_per_ampere", "chosen here: a threshold of 3 mA"),
             ("current_ampere", "derived: zeta = 4/3"),
-            ("diffusion_hz", "derived: D = 100 /s, from the linewidth of 1.082 kHz in the project's physics notes"),
-            ("coupling_hz", "derived: the half-range of 20.00 kHz at b = 0 in the project's physics notes"),
+            ("diffusion_hz", "derived: D = 100 /s, chosen here, a linewidth of 1.082 kHz"),
+            ("coupling_hz", "derived: a half-range of 20.00 kHz at b = 0, chosen here"),
         ),
     ),
     Preset(
@@ -189,14 +184,14 @@ _PRESETS = (
         diffusion_hz=0.0,
         coupling_hz=0.4e6,
         notes=(
-            ("frequency_hz", "read in the project's physics notes (speed)"),
-            ("nonlinear_shift_hz", "read in the project's physics notes (speed)"),
-            ("damping_hz", "read in the project's physics notes (speed)"),
-            ("nonlinear_damping", "read in the project's physics notes (speed)"),
+            ("frequency_hz", "chosen here with the map"),
+            ("nonlinear_shift_hz", "chosen here with the map"),
+            ("damping_hz", "chosen here with the map"),
+            ("nonlinear_damping", "chosen here with the map"),
             ("efficiency_hz_per_ampere", "chosen here: a threshold of 4 mA"),
-            ("current_ampere", "derived: zeta = 1.5, read in the project's physics notes (speed)"),
+            ("current_ampere", "derived: zeta = 1.5, chosen here with the map"),
             ("diffusion_hz", "chosen here: 0, the map is noiseless"),
-            ("coupling_hz", "read in the project's physics notes (speed); coupling phase b = 0"),
+            ("coupling_hz", "chosen here with the map; coupling phase b = 0"),
         ),
     ),
 )

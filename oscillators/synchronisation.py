@@ -4,30 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oscillators.records import (
-    WEIGHTINGS,
-    Window,
-    mean_frequencies,
-    order_parameter,
-    phase_slips,
-    unwrapped_phases,
-)
 from oscillators.spectrum import Spectrum, emission_spectrum
+from oscillators.window import Window, check_resolution, resolution_over
 from physnet.errors import PhysnetError
 from physnet.trajectory import Trajectory
-
-__all__ = [
-    "Synchronisation",
-    "clusters",
-    "emission",
-    "locked_pairs",
-    "mean_frequencies",
-    "order_parameter",
-    "phase_slips",
-    "spectral_peaks",
-    "synchrony",
-    "unwrapped_phases",
-]
 
 
 @dataclass(frozen=True)
@@ -69,16 +49,30 @@ class Synchronisation:
         return (self.clusters == 0).all(axis=-1)
 
     def __str__(self):
+        least = 2 / (self.end - self.begin)
+        advice = f"follow it for longer (one slip more in one half is {least:.3g} Hz)"
         if self.clusters.ndim > 1:
-            return (
+            text = (
                 f"{int(self.synchronised.sum())} of {self.synchronised.size} samples synchronised (mean frequencies "
                 f"from {self.begin:.4g} to {self.end:.4g} s, alike within {self.resolution:.3g} Hz)"
             )
+            count = int((~self.settled).sum())
+            if count:
+                worst = int(np.argmax(np.where(self.settled, -1.0, np.nan_to_num(self.change, nan=np.inf))))
+                text += (
+                    f"\nnot settled: {count} of {self.settled.size} samples, most of all sample {worst}, whose mean "
+                    f"frequencies change by {self.change[worst]:.3g} Hz between the halves of the window; {advice}"
+                )
+            return text
         groups = [np.flatnonzero(self.clusters == k).tolist() for k in range(int(self.cluster_count))]
         rows = [f"{float(self.frequencies[group].mean()):.9g} Hz: oscillators {group}" for group in groups]
-        return "\n".join(
-            [*rows, f"order parameter {float(self.order_parameter):.4f}, resolution {self.resolution:.3g} Hz"]
-        )
+        rows.append(f"order parameter {float(self.order_parameter):.4f}, resolution {self.resolution:.3g} Hz")
+        if not self.settled:
+            rows.append(
+                f"not settled: a mean frequency changes by {float(self.change):.3g} Hz between the halves of the "
+                f"window; {advice}"
+            )
+        return "\n".join(rows)
 
 
 def synchrony(
@@ -92,16 +86,8 @@ def synchrony(
     one, and as `mean_frequencies` does.
     """
     window = Window.of(trajectory, begin, end, least=5)
+    resolution = resolution_over(window.duration, weighting, resolution)
     frequencies = window.frequencies(weighting)
-    finest = WEIGHTINGS[weighting] / window.duration
-    if resolution is None:
-        resolution = finest
-    elif not resolution >= finest * (1 - 1e-9):
-        raise PhysnetError(
-            f"synchrony: resolution {resolution:.4g} Hz; a window of {window.duration:.4g} s tells frequencies "
-            f"apart to {finest:.4g} Hz. Average over {WEIGHTINGS[weighting] / max(resolution, 1e-300):.3g} s, or leave "
-            "it out."
-        )
     change = np.abs(frequencies[2] - frequencies[1]).max(axis=0)
     found = window.unbatched(frequencies[0])
     labels = clusters(found, resolution)
@@ -111,7 +97,7 @@ def synchrony(
         clusters=labels,
         order_parameter=window.unbatched(whole),
         cluster_order_parameter=window.unbatched(own),
-        resolution=float(resolution),
+        resolution=resolution,
         change=window.unbatched(change),
         settled=window.unbatched(change <= 3 * resolution),
         begin=float(window.times[0]),
@@ -121,7 +107,7 @@ def synchrony(
 
 def locked_pairs(frequencies, resolution: float) -> np.ndarray:
     """(..., oscillator, oscillator): which two of the frequencies (..., oscillator) are within `resolution`, Hz."""
-    frequencies = np.asarray(frequencies, float)
+    frequencies, resolution = np.asarray(frequencies, float), check_resolution(resolution, "locked_pairs")
     return np.abs(frequencies[..., :, None] - frequencies[..., None, :]) <= resolution
 
 
@@ -129,8 +115,9 @@ def clusters(frequencies, resolution: float) -> np.ndarray:
     """(..., oscillator) labels: oscillators that keep one frequency share one, numbered by their first member.
 
     frequencies: (..., oscillator), Hz. Sorted, they part wherever a gap exceeds `resolution`, Hz. NaN gets -1.
+    Raises PhysnetError for a resolution that is no number of at least 0.
     """
-    frequencies = np.asarray(frequencies, float)
+    frequencies, resolution = np.asarray(frequencies, float), check_resolution(resolution, "clusters")
     flat = frequencies.reshape(-1, frequencies.shape[-1])
     order = np.argsort(flat, axis=1, kind="stable")  # NaN last
     with np.errstate(invalid="ignore"):

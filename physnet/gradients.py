@@ -122,7 +122,10 @@ def _cost_along_modes(system, cost, state, inputs, targets):
     def one(state, inputs, target):
         slope = flatten(jax.grad(lambda s: cost(system.outputs(s, inputs), target))(state))
         modes = [flatten(mode) for mode in system.neutral_modes(state)]
-        size = jnp.linalg.norm(slope) + jnp.finfo(slope.dtype).tiny
+        outputs = system.outputs(state, inputs)  # where the cost is at its least, its slope is rounding
+        rounding = cost.largest_curvature() * (jnp.linalg.norm(outputs) + jnp.linalg.norm(target))
+        size = jnp.maximum(jnp.linalg.norm(slope), jnp.sqrt(jnp.finfo(slope.dtype).eps) * rounding)
+        size = size + jnp.finfo(slope.dtype).tiny
         return jnp.max(jnp.stack([jnp.abs(u @ slope) / (jnp.linalg.norm(u) * size) for u in modes]))
 
     return jnp.max(jax.vmap(one)(state, inputs, targets))
@@ -151,7 +154,7 @@ def require_energy(system: System, where: str) -> None:
     if not isinstance(system, EnergySystem):
         raise PhysnetError(
             f"{where}: {type(system).__name__} has no energy, so a difference of energies is not its gradient. "
-            "Use implicit_gradient, which needs only the residual."
+            f"Use implicit_gradient, which needs only the residual.{system.why_no_energy()}"
         )
 
 

@@ -27,6 +27,13 @@ class Signal(eqx.Module):
     def extremes(self) -> Array:
         """Inputs (value, input) between which all others lie, of all samples: the most an integrator has to take."""
 
+    def knots(self) -> np.ndarray | None:
+        """(knot,) times, s, of all samples, where the inputs bend or jump; None where the signal does not say.
+
+        Fixed steps end there. Without knowing, their error is estimated as if halving the step only halved it.
+        """
+        return None
+
     @abstractmethod
     def checked(self, system: System) -> tuple["Signal", bool]:
         """The signal with a sample axis on every array, and whether it came with one. Raises PhysnetError."""
@@ -42,6 +49,9 @@ class Held(Signal):
 
     def extremes(self):
         return self.value
+
+    def knots(self):
+        return np.empty(0)
 
     def checked(self, system):
         value, batched = check_inputs(system, self.value)
@@ -71,6 +81,9 @@ class PiecewiseLinear(Signal):
 
     def extremes(self):
         return self.values.reshape(-1, *self.values.shape[2:])
+
+    def knots(self):
+        return np.unique(np.asarray(self.times, float))
 
     def checked(self, system):
         where = f"{type(system).__name__}: inputs in time"

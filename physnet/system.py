@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from physnet import precision
 from physnet.errors import PhysnetError
@@ -118,6 +118,10 @@ class System(eqx.Module):
         """Raises PhysnetError for inputs (..., input) that make no physical sense, before anything is traced."""
         return None
 
+    def admissible(self, inputs: Array) -> Bool[Array, ""]:
+        """Whether `check_values` accepts the system and the inputs of one sample; traceable, for `Varied`."""
+        return jnp.asarray(True)
+
     def fastest_rate(self, inputs: Array) -> Float[Array, ""] | None:
         """The fastest rate of change, rad/s, under these inputs of one sample: what fixed steps must resolve.
 
@@ -149,6 +153,10 @@ class System(eqx.Module):
 
     def diagnosis(self, state: PyTree, inputs: Array) -> str:
         """What a user should know of a state that did not settle (which oscillators drift); "" for nothing more."""
+        return ""
+
+    def why_no_energy(self) -> str:
+        """What to say of a system without an energy: how far it is from it, which relative has one. "" for nothing."""
         return ""
 
     def default_inputs(self) -> Array | None:
@@ -280,6 +288,8 @@ def check_initial(system: System, inputs: Array, initial: PyTree, batched: bool)
         shape = like.shape if batched else like.shape[1:]
         if array.shape != shape:
             raise PhysnetError(f"{where}: {variable.name} has shape {array.shape}; expected {shape}.")
+        if not bool(jnp.all(jnp.isfinite(array))):
+            raise PhysnetError(f"{where}: {variable.name} holds NaN or infinite values; every value must be finite.")
         return jnp.asarray(array if batched else array[None], like.dtype)
 
     leaves, structure = jax.tree.flatten(expected)

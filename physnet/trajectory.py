@@ -15,13 +15,15 @@ from physnet.problem import Problem
 from physnet.signals import Held, as_signal, recorded
 from physnet.system import EnergySystem, System, check_initial, is_boxed
 
+_TOLERABLE = 0.05  # error of a state variable by step doubling, as a share of the largest
+
 
 class Trajectory(eqx.Module):
     """States in time. Leading sample axis where the inputs had one, then time.
 
     times: s. state: shaped like the system's state, with a time axis. inputs: held ones without a time axis, others at
     each time. converged: whether the engine reached the last time with every number finite. steps: of the engine.
-    error: estimated error of the state by step doubling (fixed steps; NaN where not checked), else None.
+    error: of the state, in its unit, by step doubling (fixed steps; NaN where not checked), else None; see `Run`.
     `outputs`, `energy` and `residual` are computed from the states when asked for.
     """
 
@@ -76,8 +78,9 @@ def integrate(
     `initial` holds (the system's state of rest by default, a circuit's 0 V; with a leading sample axis for a batch).
     engine: `FixedStep()` for systems that know their fastest rate (oscillators) and for delays, else
     `Adaptive()`, implicit, since circuits are stiff; either takes its options. key: draws the thermal noise of a system
-    that has any. throw: raise ConvergenceError where a sample stops before the last time; with False `converged` says
-    so and the missing states are infinite or NaN.
+    that has any. throw: raise ConvergenceError where a sample stops before the last time, or where its measured error
+    (fixed steps, no noise) is above 5 % of its largest state variable; with False `converged` and `error` say so, and
+    missing states are infinite or NaN.
     Raises PhysnetError for times that do not increase, inputs that do not fit, systems confined to a box, a step too
     large, noise asked of a system without any, and an ensemble that does not fit in memory.
     """
@@ -95,6 +98,8 @@ def integrate(
     run = engine.run(system, signal, times, initial, key)
     if throw:
         _raise_unless_reached(run, system, engine, times)
+        if key is None and run.error is not None:
+            _raise_unless_accurate(run, system, engine, times)
     found = {"state": run.state, "steps": run.steps, "converged": run.reached, "error": run.error}
     found["inputs"] = recorded(signal, times)
     if not batched:
@@ -128,9 +133,26 @@ def _raise_unless_reached(run, system, engine, times) -> None:
         raise ConvergenceError(
             f"integrate: {stopped.sum()} of {stopped.size} samples of {type(system).__name__} stopped before "
             f"{float(times[-1]):.6g} s (sample {worst}, after {int(run.steps[worst])} steps of "
-            f"{type(engine).__name__}): the state left every bound or the steps ran out. Try shorter steps or a larger "
-            "max_steps, larger rtol and atol, another solver, an earlier end, or throw=False to look at what was "
-            "reached."
+            f"{type(engine).__name__}): the state left every bound or the steps ran out. {engine.advice}, or "
+            "throw=False to look at what was reached."
+        )
+
+
+def _raise_unless_accurate(run, system, engine, times) -> None:
+    """Raises ConvergenceError where the error by step doubling is above `_TOLERABLE` of the largest state variable."""
+    samples = len(run.steps)
+    largest = [np.abs(np.asarray(leaf)).reshape(samples, -1).max(axis=1) for leaf in jax.tree.leaves(run.state)]
+    error, largest = np.asarray(run.error), np.max(largest, axis=0)
+    wrong = error > _TOLERABLE * largest  # False where the error is NaN: not checked
+    if wrong.any():
+        worst = int(np.argmax(np.where(wrong, error / largest, 0)))
+        step = float(times[-1] - times[0]) / int(run.steps[worst])
+        raise ConvergenceError(
+            f"integrate: the steps of {type(engine).__name__}, {step:.3g} s, are too long for {type(system).__name__}: "
+            f"in {wrong.sum()} of {np.isfinite(error).sum()} samples that were checked the estimated error is above "
+            f"{_TOLERABLE:.0%} of the largest state variable (sample {worst}: {error[worst]:.3g} of "
+            f"{largest[worst]:.3g}). Pass a shorter one, {type(engine).__name__}(step={step / 2:.2g}), or throw=False "
+            "to keep the states (a chaotic system forgets its start at any step)."
         )
 
 

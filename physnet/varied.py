@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-from physnet.system import Parameter, System
+from physnet.errors import PhysnetError, require_instance
+from physnet.system import Parameter, System, check_inputs
 from physnet.variable import Variable
 
 
@@ -16,7 +20,8 @@ class Varied(System):
     and relaxers, noise. system: the one to change, with `base`, its inputs, the same for all samples (its default
     inputs where left out). place(system, values) -> system: the change, from one sample's values (`number`,),
     traceable; a named function, not a new lambda for each call, which would compile again. names: of the values, for
-    datasets.
+    datasets. Raises PhysnetError for a change that cannot be made, and (in `integrate`, `relax`) for values that make a
+    system without physical sense.
 
         def detune(system, values):  # Hz
             return eqx.tree_at(lambda s: s.frequency, system, system.frequency.at[1:].add(values))
@@ -31,11 +36,71 @@ class Varied(System):
     names: tuple[str, ...] | None = eqx.field(static=True)
 
     def __init__(self, system, place, number, *, base=None, names=None):
-        from physnet.system import check_inputs
+        require_instance(system, System, "Varied: system")
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise PhysnetError(f"Varied: number is {number!r}; give how many values change the system, at least 1.")
+        if not callable(place):
+            raise PhysnetError(f"Varied: place is {place!r}; pass a function (system, values) -> system.")
+        if names is not None and (isinstance(names, str) or len(names := tuple(map(str, names))) != number):
+            raise PhysnetError(f"Varied: names are {names!r}; give {number}, one for each of the values.")
+        rows, batched = check_inputs(system, base)
+        if batched:
+            raise PhysnetError(
+                f"Varied: base has a sample axis, shape {rows.shape}; give the inputs of one system, shape "
+                f"{system.input_shape}. They are the same for all samples; `place` makes the differences."
+            )
+        self.system, self.place, self.number, self.base, self.names = system, place, int(number), rows[0], names
+        self._check_place()
 
-        self.system, self.place, self.number = system, place, number
-        self.base = check_inputs(system, base)[0][0]
-        self.names = None if names is None else tuple(names)
+    def _check_place(self) -> None:
+        """Raises PhysnetError unless `place` makes a system of the same kind and shapes of `number` values."""
+        name = getattr(self.place, "__name__", repr(self.place))
+        where = f"Varied: place, {name}(system, values) with values of shape ({self.number},),"
+        try:
+            values = jax.ShapeDtypeStruct((self.number,), self.base.dtype)
+            placed = eqx.filter_eval_shape(self.place, self.system, values)
+        except PhysnetError:
+            raise
+        except Exception as error:
+            reason = str(error).split("\n")[0].rstrip(".")
+            raise PhysnetError(
+                f"{where} raised {type(error).__name__}: {reason}. It must be traceable by JAX and take {self.number} "
+                "values."
+            ) from error
+        if not isinstance(placed, System):
+            raise PhysnetError(f"{where} returned {type(placed).__name__}; return the changed system.")
+        if jax.tree.structure(placed) != jax.tree.structure(self.system):
+            raise PhysnetError(
+                f"{where} returned a {type(placed).__name__} that is not built like the {type(self.system).__name__} "
+                "it was given. Change its arrays: eqx.tree_at(lambda s: s.frequency, system, new)."
+            )
+        old, new = (jax.tree_util.tree_leaves_with_path(tree) for tree in (self.system, placed))
+        for (path, leaf), (_, changed) in zip(old, new):
+            if np.shape(leaf) != getattr(changed, "shape", ()):
+                raise PhysnetError(
+                    f"{where} returned a system whose {jax.tree_util.keystr(path).lstrip('.')} has shape "
+                    f"{changed.shape}; it was {np.shape(leaf)} and must stay so."
+                )
+
+    def check_values(self, inputs):
+        """Raises PhysnetError for the first sample whose values make a system that `check_values` there refuses."""
+        rows = jnp.reshape(inputs, (-1, self.number))
+        good = np.asarray(_admissible(self, rows))
+        if good.all():
+            return
+        sample = int(np.argmin(good))
+        values = ", ".join(f"{value:.6g}" for value in np.asarray(rows[sample]))
+        where = f"Varied: sample {sample} of {len(good)}, with the values ({values})"
+        try:
+            self.at(rows[sample]).check_values(self.base)
+        except PhysnetError as error:
+            raise PhysnetError(f"{where}: {error}") from None
+        raise PhysnetError(
+            f"{where}, makes a {type(self.system).__name__} that has no physical sense or is not finite."
+        )
+
+    def admissible(self, inputs):
+        return self.at(inputs).admissible(self.base)
 
     def at(self, inputs: Array) -> System:
         """The system of one sample."""
@@ -128,3 +193,8 @@ class Varied(System):
 
     def diagnosis(self, state, inputs):
         return self.at(inputs).diagnosis(state, self.base)
+
+
+@eqx.filter_jit
+def _admissible(varied, rows):
+    return jax.vmap(varied.admissible)(rows)

@@ -18,6 +18,7 @@ HOP = 3  # a.u. between successive looks
 THRESHOLD = 5.0  # peaks of one free oscillator; two in phase give at most 4.7, three that lock 5.9 to 9
 SLIP = 0.25  # turn: oscillators whose phases part by less over a look are at one mean frequency
 NOISY_STEP = 1.25e-9  # s, of order 3: as the noise vanishes it decides on all 40 sequences as order 8 does
+STEP = UNIT / 4  # s, without noise; the stored integration error says what that costs
 LANES = 160  # sequences computed at once; one shape is one compilation
 
 
@@ -69,7 +70,7 @@ def follow(ramps, events, *, diffusion: float = 0.0, key=None, checked: int | No
     signal = signal_for(system, ramps, events)
     times = UNIT * np.arange(WINDOW + 1)
     initial = jax.vmap(lambda one: system.initial_state(one.at(jnp.zeros(()))))(signal)
-    engine = FixedStep(step=None if key is None else NOISY_STEP, checked=checked, lanes=LANES)
+    engine = FixedStep(step=STEP if key is None else NOISY_STEP, checked=checked, lanes=LANES)
     return integrate(system, signal, times, initial=initial, engine=engine, key=key)
 
 
@@ -80,14 +81,14 @@ def read(ramps, events, *, diffusion: float = 0.0, key=None, checked: int | None
     for i, begin in enumerate(range(0, len(ramps), 4 * LANES)):
         rows = slice(begin, begin + 4 * LANES)
         part_key = None if key is None else jax.random.fold_in(key, i)
-        run = follow(_filled(ramps[rows]), _filled(events[rows]), diffusion=diffusion, key=part_key, checked=checked)
+        run = follow(filled(ramps[rows]), filled(events[rows]), diffusion=diffusion, key=part_key, checked=checked)
         error = np.full(len(run.steps), np.nan) if run.error is None or key is not None else np.asarray(run.error)
         found = (*detect(np.asarray(run.state[0]), np.asarray(run.state[1])), error)
         parts.append([array[: len(ramps[rows])] for array in found])
     return Readings(*(np.concatenate(arrays) for arrays in zip(*parts)))
 
 
-def _filled(array):
+def filled(array):
     """The array repeated at its end to a multiple of LANES rows, so that all runs share one compiled program."""
     missing = -len(array) % LANES
     return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

@@ -5,7 +5,7 @@ import numpy as np
 from physnet.variable import Variable
 from studies import _binding_equilibrium, _binding_simulation
 from studies._binding_data import BASELINES, CLASSES, EVENTS, LABELS, MEMBERS, baseline_predictions
-from studies._binding_network import SPAN, THRESHOLD, crossed, device, follow, network, read
+from studies._binding_network import SPAN, THRESHOLD, crossed, device, filled, follow, network, read
 from studies._binding_ramps import RAMPS, UNIT, WINDOW, centroid_ramps, early_ramps, frequencies_in_time
 
 TRAININGS = ("centroid", "equilibrium propagation", "simulation")
@@ -123,8 +123,8 @@ def _shown(ramps, recognised, say):
     other = int(others[np.hypot(*(EVENTS[others] - EVENTS[member]).T).argmin()])
     rows = [member, other]
     one = np.repeat(ramps[1, 1][None], 2, axis=0)
-    run = follow(one, EVENTS[rows])
-    real, imag = (np.asarray(part) for part in run.state)
+    run = follow(filled(one), filled(EVENTS[rows]))
+    real, imag = (np.asarray(part)[:2] for part in run.state)
     times = np.arange(WINDOW + 1.0)
     peak_at = read(one, EVENTS[rows]).time
     frame = float(network().frame)

@@ -3,6 +3,8 @@
 Forward mode, six directions at once: every network has six numbers to learn, and a reverse pass would keep all steps.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -59,6 +61,13 @@ def _with_derivative(ramps, events, raised, limit):
     return jax.jacfwd(both, has_aux=True)(jnp.zeros(len(RAMPS)))
 
 
+def _in_threads(ramps, events, raised):
+    """`_with_derivative` as arrays, half of the networks on each of two cores: (derivative, value)."""
+    with ThreadPoolExecutor() as pool:
+        halves = pool.map(lambda part: _with_derivative(part, events, raised, edge(raised)), np.split(ramps, 2))
+        return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*halves))
+
+
 def learn(start, events, labels, steps: int) -> Learned:
     """Trains from one start (class, 6) and returns the last ramps. events: (sequence, 2), a.u. labels: (sequence,)."""
     member = labels[None, :] == np.arange(len(CLASSES))[:, None]
@@ -67,8 +76,8 @@ def learn(start, events, labels, steps: int) -> Learned:
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, steps, 0.1), b1=0.8, b2=0.95)
     ramps, memory, history = start, optimiser.init(jnp.zeros(start.shape)), []
     for raised in np.linspace(*RAISED, steps):
-        along, disorder = _with_derivative(ramps, events, raised, edge(raised))
-        along, lack = np.asarray(along), np.maximum(sign * (np.asarray(disorder) - bound), 0)
+        along, disorder = _in_threads(ramps, events, raised)
+        lack = np.maximum(sign * (disorder - bound), 0)
         length = np.linalg.norm(along, axis=-1, keepdims=True)
         along = along * np.minimum(1, LARGEST / np.maximum(length, 1e-12))
         history.append((weight * lack**2 / 2).mean(1))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from physnet import Variable, provenance, results
-from studies import _vowel_baselines
 from studies._vowel_network import OSCILLATORS, PRESET, Device, simulate
+from studies._vowel_training import BASELINES
 
 EVALUATIONS = ("training", "cross-validated", "with thermal noise")
 NETWORK = "four oscillators, read by locking pattern"
@@ -64,7 +64,7 @@ def dataset(config, device: Device, data, fold, networks, baselines, predicted):
         *_sweep(device, network),
     ]  # fmt: skip
     coords = [
-        (Variable("model", ("model",), long_name="what recognises"), [NETWORK, *_vowel_baselines.NAMES]),
+        (Variable("model", ("model",), long_name="what recognises"), [NETWORK, *BASELINES]),
         (Variable("evaluation", ("evaluation",), long_name="samples on which accuracy is measured"), list(EVALUATIONS)),
         (Variable("formant", ("formant",), long_name="formant"), ["F1", "F2"]),
         (Variable("tone", ("tone",), long_name="injected tone"), ["A", "B"]),

@@ -6,17 +6,15 @@ import equinox as eqx
 import numpy as np
 
 from oscillators import AllToAll, AutoOscillators, preset, theory
+from oscillators.window import Window
 from physnet import FixedStep, Varied, integrate
 from physnet.engines.base import fastest_rate
 from physnet.signals import Held
 
 OSCILLATORS, TONES = 4, 2
 PRESET = "vortex-vowels"
-_RECORDED = 256  # times in the window
-_STEP, _NOISY_STEP = (
-    1.0,
-    0.5,
-)  # in units of one over the fastest rate: amplitudes to better than 1e-5, which locking does not need
+_SPACING, _FEWEST = 2e-6 / 256, 16  # s between records of the window, and intervals in it: 2.4 rad are 48 MHz
+_STEP, _NOISY_STEP = 1.0, 0.5  # over the fastest rate: amplitudes to better than 1e-5, more than locking needs
 _LANES = 128  # samples in a chunk: every batch is a multiple of it, so that one compiled program serves all
 _SLIPS = 0.5  # turns between an oscillator and a tone over the window, from which on they are not locked
 
@@ -85,27 +83,23 @@ def currents_for(device: Device, frequencies) -> np.ndarray:
 def simulate(device: Device, currents, tones, *, key=None) -> Simulated:
     """Follows the network under every pair of tones. currents: (oscillator,), A. tones: (sample, 2), Hz.
 
-    key: draws the preset's thermal noise; without one there is none.
+    key: draws the preset's thermal noise; without one there is none. Raises PhysnetError where an oscillator turns so
+    fast against the frame that its turns cannot be counted.
     """
     tones = np.asarray(tones, float)
     samples = len(tones)
     padded = tones[np.minimum(np.arange(-(-samples // _LANES) * _LANES), samples - 1)]
     noise = 0.0 if key is None else preset(PRESET).diffusion_hz
     system = Varied(device.network(noise=noise), set_tones, TONES, base=currents, names=("f_A", "f_B"))
-    recorded = device.settling + np.linspace(0, device.window, _RECORDED + 1)
+    intervals = max(_FEWEST, 2 * int(np.ceil(device.window / (2 * _SPACING) - 1e-9)))  # even: the halves end at one
+    recorded = device.settling + np.linspace(0, device.window, intervals + 1)
     step = (_STEP if key is None else _NOISY_STEP) / fastest_rate(system, Held(padded))
     engine = FixedStep(step=step, checked=_LANES if key is None else 0, lanes=_LANES)
     run = integrate(system, padded, np.concatenate([[0.0], recorded]), engine=engine, key=key)
-    real, imaginary = (np.asarray(leaf)[:samples, 1:] for leaf in run.state[:2])
-    phase = np.unwrap(np.arctan2(-imaginary, real), axis=1)  # c = sqrt(p) exp(-i phi)
-    frame, half = float(system.system.frame), _RECORDED // 2
-
-    def between(i, j):
-        return frame + (phase[:, j] - phase[:, i]) / (2 * np.pi * device.window * (j - i) / _RECORDED)
-
-    frequencies = between(0, _RECORDED)
+    means = Window.of(run, recorded[0]).frequencies("flat")  # the window, its halves
+    frequencies, *halves = np.moveaxis(means, -1, 1)[:, :samples]
     patterns = locked_to(frequencies, tones, device.window)
-    early, late = (locked_to(between(i, i + half), tones, device.window / 2) for i in (0, half))
+    early, late = (locked_to(half, tones, device.window / 2) for half in halves)
     followed = np.take_along_axis(tones, np.maximum(patterns - 1, 0), axis=1)
     return Simulated(
         patterns,

@@ -1,4 +1,4 @@
-"""The four oscillators learn: from theory first, then from the errors of the simulated network."""
+"""The four oscillators learn, from theory first, then from the errors of the simulated network; and perceptrons."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from studies._vowel_learning import BAND, Adler, count_parameters, decide, learn, read, soft_accuracy
+from studies._vowel_learning import BAND, Adler, Threshold, count_parameters, decide, learn, read, soft_accuracy
 from studies._vowel_network import Device, Simulated, currents_for, simulate
 
 _RATES = (0.03, 0.005)  # MHz, the optimiser's step at the first and the last epoch
+BASELINES = ("layer of four threshold units, read by pattern", "perceptron, one output per vowel (softmax)")
+_CANDIDATES, _STARTS = 4096, 64  # of the baseline's search
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,6 @@ class Trained:
     history: np.ndarray
     theory: float
     count: int
-
-    def accuracy(self, labels, which) -> float:
-        return float(np.mean(self.predicted[which] == labels[which]))
 
 
 def standardised(formants, train):
@@ -130,3 +129,23 @@ def _correct(model, parameters, state, inputs, patterns, wanted, train, rate):
     updates, state = _OPTIMISER.update(jax.grad(cost)(parameters), state)
     parameters = optax.apply_updates(parameters, updates)
     return parameters | {"frequency": jnp.clip(parameters["frequency"], *BAND)}, state
+
+
+def baselines(formants, labels, train, *, classes: int, seed: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Perceptrons on the same formants: (vowels predicted (baseline, sample), -1 where none; numbers that are learned).
+
+    The first has as many units as there are oscillators, learns by the same search and the same gradient and is read
+    the same way: 12 parameters to the oscillators' 10. The second is the usual linear classifier, fitted to convergence
+    by scikit-learn without a penalty to speak of.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = standardised(formants, train)[0].astype(np.float32)
+    model = Threshold()
+    learned = learn(model, inputs, labels, train, classes=classes, candidates=_CANDIDATES, starts=_STARTS, seed=seed)
+    parameters, assigned = learned.best(0)
+    patterns = read(decide(model, parameters, inputs), assigned)
+    softmax = LogisticRegression(C=1e3, max_iter=5000).fit(inputs[train].astype(float), labels[train])
+    guessed = softmax.predict(inputs.astype(float))
+    counts = (count_parameters(parameters), softmax.coef_.size + softmax.intercept_.size)
+    return np.stack([patterns, guessed]), counts

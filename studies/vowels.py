@@ -103,23 +103,23 @@ def run(config: Config, *, out: Path | None = None, resume: bool = False, progre
     fold = _vowel_data.folds(data, config.folds, config.seed) if config.folds else np.full(len(data.labels), -1)
     from tqdm import tqdm
 
-    from studies import _vowel_baselines, _vowel_datasets
+    from studies import _vowel_datasets
     from studies._vowel_network import Device
-    from studies._vowel_training import Effort, train_network
+    from studies._vowel_training import Effort, baselines, train_network
 
     device = Device(config.drive, config.coupling, config.settling, config.window)
     effort = Effort(config.candidates, config.starts, config.simulated, config.epochs)
     everything = np.ones(len(data.labels), bool)
     predicted = np.full(len(data.labels), -2)
-    networks, baselines = [], []
+    networks, others = [], []
     for k in tqdm([None, *range(config.folds)], desc="training, folds", disable=not progress, leave=False):
         train = everything if k is None else fold != k
         task = {"classes": len(data.names), "seed": config.seed}
         networks.append(train_network(device, data.formants, data.labels, train, effort=effort, **task))
-        baselines.append(_vowel_baselines.predictions(data.formants, data.labels, train, **task))
+        others.append(baselines(data.formants, data.labels, train, **task))
         if k is not None:
             predicted[~train] = networks[-1].predicted[~train]
-    ds = _vowel_datasets.dataset(config, device, data, fold, networks, baselines, predicted)
+    ds = _vowel_datasets.dataset(config, device, data, fold, networks, others, predicted)
     if out is not None:
         from physnet import results
 
@@ -131,11 +131,12 @@ def summary(ds: "xr.Dataset") -> str:
     """Accuracies beside the baselines, the pattern of each vowel, and how good the simulation was."""
     from studies._vowel_figures import pattern_names
 
-    lines = [ds.attrs["title"], ds.attrs["summary"], "", f"{'':44}parameters   training   cross-validated"]
+    width = max(len(name) for name in ds.model.values) + 2
+    lines = [ds.attrs["title"], ds.attrs["summary"], "", f"{'':{width}}parameters   training   cross-validated"]
     for name in ds.model.values:
         train, test = (100 * float(ds.accuracy.sel(model=name, evaluation=which)) for which in _GROUPS[:2])
         tested = "       -" if np.isnan(test) else f"{test:8.1f} %"
-        lines.append(f"{name:44}{int(ds.parameters.sel(model=name)):10d}{train:9.1f} %{tested:>18}")
+        lines.append(f"{name:{width}}{int(ds.parameters.sel(model=name)):10d}{train:9.1f} %{tested:>18}")
     noisy = 100 * float(ds.accuracy[0].sel(evaluation=_GROUPS[2]))
     lines += [
         f"in the experiment (m): {100 * PUBLISHED:.0f} %; training set with the preset's thermal noise: {noisy:.1f} %",

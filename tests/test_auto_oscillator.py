@@ -179,6 +179,32 @@ def test_a_trajectory_makes_a_dataset(tmp_path):
     np.testing.assert_allclose(real + 1j * imag, (np.asarray(found.state[0]) + 1j * found.state[1]).sum(axis=1))
 
 
+def test_several_couplings_of_one_kind_make_a_dataset(tmp_path):
+    network = oracle(ring(3, 1e4, 0.2), ring(3, 2e4, delay=1e-9), Dense(np.zeros((3, 3))), Dense(np.zeros((3, 3))))
+    dataset = integrate(network, network.currents, [0, 1e-8], engine=UNCHECKED).to_dataset()
+    results.validate(dataset)
+    results.save(dataset, tmp_path / "run.nc")
+    assert dataset.coupling_weight_1.dims == ("edge_1",) and "edge_0" in dataset.coords
+    assert dataset.coupling_weight_2.dims == ("oscillator", "partner_2")
+
+
+def test_strong_coupling_shortens_the_steps():
+    """In phase the power grows to (sigma I - G + S)/(G Q + sigma I); uncoupled, the rate is that of the free power."""
+    strong = AutoOscillators.from_preset("map", AllToAll(5e6, 3))
+    found = integrate(strong, strong.currents, np.array([0.0, 0.5, 1.0]) * 1e-6)
+    pumping, damping = float(strong.efficiency[0] * strong.currents[0]), float(strong.damping[0])
+    highest = (pumping - damping + 10e6) / pumping
+    np.testing.assert_allclose(power(found.state)[-1], highest, rtol=1e-3)
+    shift = float(strong.nonlinear_shift[0]) * (highest - float(strong.free_power(strong.currents)[0]))
+    assert strong.fastest_rate(strong.currents) >= 2 * np.pi * shift
+    assert found.error < 1e-6
+    driven = oracle(drive=2e6, drive_frequencies=310e6)
+    bound = driven._highest_power(driven.currents, jnp.zeros(1))[0]
+    pumping, damping = float(driven.efficiency[0] * driven.currents[0]), float(driven.damping[0])
+    np.testing.assert_allclose(pumping - damping - pumping * bound + 2e6 / np.sqrt(bound), 0, atol=1e-3 * pumping)
+    np.testing.assert_allclose(ONE._highest_power(ONE.currents, jnp.zeros(1)), ONE.free_power(ONE.currents))
+
+
 def test_starts():
     state = ONE.initial_state(jnp.array([2e-3]))
     assert np.hypot(*state)[0] == pytest.approx(0.01)  # what does not run by itself can still grow
@@ -211,6 +237,16 @@ BELOW = r"below threshold: oscillators 1, 2 \(oscillator 1 has 0.002 A, its thre
         (lambda: integrate(oracle(), [[4e-3], [-4e-3]], [0, 1e-9]), "current of oscillator 0 is -0.004 A"),
         (lambda: integrate(oracle(), FALLING, [0, 1e-9]), "below threshold: oscillator 0"),
         (lambda: AutoOscillators.from_preset("oracel"), "oracle"),
+        (
+            lambda: AutoOscillators.from_preset(3),
+            r"from_preset: the preset is 3; pass a name, such as '.*Preset",
+        ),
+        (lambda: three(drive=1e3, drive_frequencies=[3e8, -3e8]), r"drive_frequencies\[1\] is -3e\+08 Hz"),
+        (lambda: three(frame=-1.0), "frame is -1 Hz; it must be 0"),
+        (
+            lambda: three(nonlinear_shift=[4e7, -2e9, 4e7]),
+            r"free frequency .* oscillator 1 is -2e\+08 Hz at 0.004 A",
+        ),
     ],
 )
 def test_bad_values_name_the_oscillator(act, message):

@@ -16,6 +16,7 @@ from physnet import PhysnetError, integrate
 from physnet.engines import fixed_step
 from physnet.engines.adaptive import Adaptive
 from physnet.engines.fixed_step import FixedStep
+from physnet.errors import ConvergenceError
 from physnet.relaxers.newton import Newton
 from physnet.signals import Held, PiecewiseLinear
 from physnet.system import System
@@ -111,7 +112,7 @@ def test_fixed_steps_have_order_eight_and_know_their_error():
     """Against scipy at its tightest, at recorded times of uneven distance."""
     times = np.array([0.0, 0.36, 1.08]) * 1e-6
     exact = reference(PAIR, times)
-    steps, errors = [45e-9, 30e-9, 22.5e-9, 15e-9], []
+    steps, errors = [30e-9, 22.5e-9, 18e-9, 15e-9], []
     for step in steps:
         found = integrate(PAIR, PAIR.currents, times, engine=FixedStep(step=step))
         errors.append(np.abs(np.concatenate(found.state, axis=1) - exact).max())
@@ -141,10 +142,10 @@ def test_noise_has_strong_order_three_halves_and_weak_order_two():
     assert 1.6 < slope(1 / counts, weak) < 2.9, weak
 
 
-@pytest.mark.parametrize("engine", [FixedStep(checked=0), Adaptive(rtol=1e-2, atol=1e-3)])
+@pytest.mark.parametrize("engine", [FixedStep(checked=0), Adaptive(rtol=3e-2, atol=3e-3)])
 def test_noise_has_the_variance_and_covariance_of_its_process(engine):
     """Ornstein-Uhlenbeck: variance sigma^2 / (2 rate), covariance falling as exp(-rate lag)."""
-    samples, times = (20_000, [0.0, 2.5, 2.8]) if isinstance(engine, FixedStep) else (600, [0.0, 2.5, 2.8])
+    samples, times = (20_000 if isinstance(engine, FixedStep) else 200), [0.0, 2.5, 2.8]
     found = integrate(process(), np.zeros((samples, 1)), times, engine=engine, key=jax.random.key(2))
     state = np.asarray(found.state)[:, 1:, 0]
     variance = 0.8**2 / 4 * (1 - np.exp(-4 * np.array([2.5, 2.8])))
@@ -235,8 +236,6 @@ def test_a_step_too_large_names_the_largest_safe_one():
     rate = float(PAIR.fastest_rate(PAIR.currents))
     with pytest.raises(PhysnetError, match=f"is {2 / rate:.3g} s, the usual one {0.28 / rate:.3g} s"):
         integrate(PAIR, PAIR.currents, UNEVEN, engine=FixedStep(step=1e-6))
-    with pytest.raises(PhysnetError, match="step is -1 s; it must be finite and above 0"):
-        integrate(PAIR, PAIR.currents, UNEVEN, engine=FixedStep(step=-1))
     echo = Echo((1.0,), jnp.ones(1))
     with pytest.raises(PhysnetError, match=r"step of 0.6 s is too large for Echo, whose shortest delay is 1 s: .*half"):
         integrate(echo, [0.0], [0.0, 1.0], engine=FixedStep(step=0.6))
@@ -253,6 +252,26 @@ def test_an_ensemble_too_large_for_memory_says_what_fits(monkeypatch):
     monkeypatch.setattr(fixed_step, "_free_memory", lambda: 100)
     with pytest.raises(PhysnetError, match="record fewer times"):
         integrate(PAIR, PAIR.currents, UNEVEN)
+    monkeypatch.setattr(fixed_step, "_free_memory", lambda: 100_000)
+    with pytest.raises(PhysnetError, match=r"need 0.0016 GB.*at most 250 samples"):
+        integrate(PAIR, np.broadcast_to(PAIR.currents, (5000, 2)), UNEVEN, engine=FixedStep(checked=None))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lanes": -1}, "lanes is -1; give a whole number of at least 1"),
+        ({"lanes": 2.5}, "lanes is 2.5"),
+        ({"threads": 0}, "threads is 0"),
+        ({"checked": -1}, "checked is -1; give a whole number of at least 0, or None for all samples"),
+        ({"step": "1ns"}, "step is '1ns'; give one finite number above 0, in s"),
+        ({"step": 0}, "step is 0.0"),
+        ({"step": np.nan}, "step is nan"),
+    ],
+)
+def test_options_without_sense_are_refused(options, message):
+    with pytest.raises(PhysnetError, match=f"FixedStep: {message}"):
+        FixedStep(**options)
 
 
 def test_noise_and_keys_go_together():
@@ -271,3 +290,56 @@ def test_inputs_that_change_between_steps():
     ramp = PiecewiseLinear(jnp.array([0.0, 1.0]), jnp.array([[0.0], [1.0]]))
     found = integrate(quiet, ramp, [0.0, 1.0], engine=FixedStep(step=0.02), key=jax.random.key(0))
     np.testing.assert_allclose(found.state[-1, 0], 1.25 * np.exp(-2) + 0.25, atol=1e-6)
+
+
+class Unknowing(PiecewiseLinear):
+    """Does not say where it bends."""
+
+    def knots(self):
+        return None
+
+    def checked(self, system):
+        found, batched = super().checked(system)
+        return Unknowing(found.times, found.values), batched
+
+
+class Calm(Noisy):
+    """Without noise."""
+
+    is_noisy = property(lambda self: False)
+
+    def diffusion(self, state, inputs):
+        return None
+
+
+def test_inputs_that_jump_inside_an_interval_keep_the_order_and_the_error(monkeypatch):
+    """x' = -2 x + u, u = 1 from t = 0.3173 on; with too many knots, or unknown ones, the error is an upper bound."""
+    calm, at = Calm(jnp.array(2.0), jnp.array(0.0), jnp.array(0.0)), 0.3173
+    exact = np.exp(-2) + (1 - np.exp(-2 * (1 - at))) / 2
+    jump = jnp.array([at, at]), jnp.array([[0.0], [1.0]])
+    for kind, most in ((PiecewiseLinear, 64), (PiecewiseLinear, 0), (Unknowing, 64)):
+        monkeypatch.setattr(fixed_step, "_MOST_KNOTS", most)
+        found = integrate(calm, kind(*jump), [0.0, 1.0], engine=FixedStep(step=0.06))
+        true = abs(float(found.state[-1, 0]) - exact)
+        known = kind is PiecewiseLinear and most > 0
+        assert true < (1e-10 if known else 0.05) and true <= 3 * found.error, (kind, most, true, found.error)
+    delayed, fine = (
+        integrate(Echo((0.25,), jnp.ones(1)), PiecewiseLinear(*jump), [0.0, 1.0], engine=FixedStep(step=step))
+        for step in (0.05, 0.005)
+    )
+    assert 1e-6 < abs(float(delayed.state[-1, 0] - fine.state[-1, 0])) < 3 * delayed.error < 0.1
+
+
+class Mute(Calm):
+    """Does not say how fast it moves."""
+
+    def fastest_rate(self, inputs):
+        return None
+
+
+def test_a_run_that_its_own_error_disowns_is_refused():
+    system, options = Mute(jnp.array(40.0), jnp.array(0.0), jnp.array(0.0)), {"engine": FixedStep(step=0.1)}
+    with pytest.raises(ConvergenceError, match=r"FixedStep, 0.1 s, are too long for Mute: .*sample 0.*step=0.05"):
+        integrate(system, [0.0], [0.0, 1.0], **options)
+    found = integrate(system, [0.0], [0.0, 1.0], throw=False, **options)
+    assert found.converged and found.error > 0.05 * np.abs(found.state).max()

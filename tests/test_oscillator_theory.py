@@ -1,4 +1,4 @@
-"""The closed forms of oscillators against direct simulation, brute force and the numbers the project's notes give."""
+"""The closed forms of oscillators against direct simulation, brute force and known numbers."""
 
 import numpy as np
 import pytest
@@ -124,7 +124,7 @@ def test_locking_time_is_the_simulated_one():
     assert np.isinf(theory.locking_time(half, half)) and np.isinf(theory.locking_time(2 * half, half))
 
 
-# The half-ranges of the project's notes for W/2pi = 10 kHz, in kHz.
+# Half-ranges for W/2pi = 10 kHz, in kHz.
 @pytest.mark.parametrize(
     ("phase", "known"), [(0, 20.00), (ARCTAN_NU, 82.46), (np.pi / 2, 80.00), (-np.pi / 4, 42.43)], ids=str
 )

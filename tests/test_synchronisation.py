@@ -8,20 +8,11 @@ import pytest
 from scipy.stats import binomtest
 from zoo import ZOO
 
-from oscillators import AllToAll, AutoOscillators, Dense, Kuramoto, PhaseNetwork, Phasors, chain, theory
+from oscillators import AllToAll, AutoOscillators, Dense, Kuramoto, PhaseNetwork, Phasors, chain, maps, theory
 from oscillators.locking_probability import probability_of_locking, wilson_interval
 from oscillators.maps import synchronisation_map
-from oscillators.synchronisation import (
-    clusters,
-    emission,
-    locked_pairs,
-    mean_frequencies,
-    order_parameter,
-    phase_slips,
-    spectral_peaks,
-    synchrony,
-    unwrapped_phases,
-)
+from oscillators.records import mean_frequencies, order_parameter, phase_slips, unwrapped_phases
+from oscillators.synchronisation import Synchronisation, clusters, emission, locked_pairs, spectral_peaks, synchrony
 from physnet import FixedStep, PhysnetError, PiecewiseLinear, Varied, integrate, results
 
 LONG = FixedStep(50e-9, checked=0)
@@ -130,8 +121,29 @@ def test_windows_without_meaning_are_refused(change, message, beating):
 def test_a_run_without_phases_is_refused(beating):
     with pytest.raises(PhysnetError, match="does not tell frequencies; pass one of Auto"):
         mean_frequencies(eqx.tree_at(lambda run: run.system, beating, ZOO["springs"].system))
-    with pytest.raises(PhysnetError, match="Trajectory"):
-        mean_frequencies(beating.state)
+    for read in (mean_frequencies, order_parameter, synchrony):
+        with pytest.raises(PhysnetError, match="Trajectory"):
+            read(None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: order_parameter(run, oscillators=[9]), r"oscillators\[0\] is 9; .* from 0 to 1"),
+        (lambda run: order_parameter(run, oscillators=[-1]), r"oscillators\[0\] is -1"),
+        (lambda run: order_parameter(run, oscillators=[]), "oscillators is empty"),
+        (lambda run: order_parameter(run, harmonic=0), "harmonic is 0"),
+        (lambda run: phase_slips(run, 0, 1.5), "second is 1.5; give a whole number"),
+        (lambda run: phase_slips(run, 2, 0), "first is 2; oscillators are numbered 0 to 1"),
+        (lambda run: synchrony(run, resolution="fine"), "resolution is 'fine' Hz"),
+        (lambda run: synchrony(run, resolution=0), "resolution is 0 Hz; a window of 20 s"),
+        (lambda run: clusters([1.0, 2.0], resolution=-1), "clusters: resolution is -1 Hz"),
+        (lambda run: locked_pairs([1.0, 2.0], np.nan), "locked_pairs: resolution is nan Hz"),
+    ],
+)
+def test_oscillators_and_resolutions_without_meaning_are_refused(call, message, beating):
+    with pytest.raises(PhysnetError, match=message):
+        call(beating)
 
 
 # Clusters and order
@@ -157,8 +169,23 @@ def test_one_call_says_who_keeps_step_with_whom():
     assert found.order_parameter == pytest.approx(2 / np.pi * found.cluster_order_parameter[0], rel=0.01)
     assert found.locked.sum() == 8
     assert "oscillators [2, 3]" in str(found)
+    assert "not settled" not in str(found)
     with pytest.raises(PhysnetError, match="tells frequencies apart to 0.075 Hz"):
         synchrony(run, resolution=0.01)
+
+
+def test_its_text_says_what_has_not_settled():
+    def found(frequencies, change, settled):
+        frequencies, settled = np.array(frequencies), np.array(settled)
+        labels = np.zeros(frequencies.shape, int)
+        order = np.ones(settled.shape)
+        return str(Synchronisation(frequencies, labels, order, labels, 0.5, np.array(change), settled, 0.0, 2.0))
+
+    assert "not settled: a mean frequency changes by 3 Hz" in found([1.0, 2.0], 3.0, False)
+    several = [[1.0, 2.0]] * 3
+    text = found(several, [0.1, 2.0, 4.0], [True, False, False])
+    assert "not settled: 2 of 3 samples, most of all sample 2, whose mean frequencies change by 4 Hz" in text
+    assert "not settled" not in found(several, [0.1] * 3, [True] * 3)
 
 
 def test_two_opposite_groups_have_order_in_the_second_harmonic():
@@ -170,7 +197,7 @@ def test_two_opposite_groups_have_order_in_the_second_harmonic():
 
 
 def test_kuramoto_order_parameter_of_lorentzian_frequencies():
-    size, strengths = 1000, np.array([3.0, 4.0, 8.0])
+    size, strengths = 400, np.array([3.0, 4.0, 8.0])
     frequencies = np.tan(np.pi * ((np.arange(size) + 0.5) / size - 0.5))  # quantiles; half-width 1 Hz
     network = Varied(Phasors(AllToAll(1.0, size), frequencies), couple, 1)
     step = float(1 / (2 * np.pi * frequencies.max()))
@@ -203,7 +230,7 @@ def test_injection_locking_half_range():
     detunings = 12.5e3 * np.array([-1.1, -1.01, -0.99, 0.99, 1.01, 1.1])
     grid = {"injected": (detunings, "Hz", "injected frequency less the free one")}
     ds = synchronisation_map(
-        network, tune, grid, duration=3e-3, settling=0.5e-3, records=800, weighting="smooth", engine=LONG
+        network, tune, grid, duration=2e-3, settling=0.5e-3, records=800, weighting="smooth", engine=LONG
     )
     beat = ds.mean_frequency.values[:, 0] - (float(network.frame) + detunings)
     within = np.abs(detunings) < 12.5e3
@@ -261,6 +288,7 @@ def test_a_map_of_two_oscillators_follows_theory():
     adler = np.abs(theory.adler_beat(*np.broadcast_arrays(ds.detuning.values[:, None], half)))
     np.testing.assert_allclose(beat, adler, atol=2 * float(ds.resolution))
     assert (ds.step_error < 1e-3).all()
+    assert set(ds.variables) - set(grid) <= set(maps._TAKEN)  # names that no swept parameter may have
     assert ds.window == pytest.approx(1e-3) and (ds.converged == 1).all()
 
 
@@ -287,6 +315,10 @@ def test_sweeps_up_and_down_differ_where_the_power_is_slow():
         ({"grid": {"detuning": ([1.0, 1.0], "Hz")}}, "distinct numbers"),
         ({"grid": {"detuning": ([1.0, np.nan], "Hz")}}, r"\[1\] is nan Hz"),
         ({"grid": {"oscillator": ([1.0], "Hz")}}, "taken"),
+        ({"grid": {"residual": ([1.0], "Hz")}}, "the name is taken in the dataset; rename it, .* 'residual_value'"),
+        ({"weighting": "gentle"}, "synchronisation_map: weighting is 'gentle'; pass one of flat, smooth"),
+        ({"resolution": 1.0}, "synchronisation_map: resolution is 1 Hz; a window of 0.0005 s .* to 1500 Hz"),
+        ({"resolution": -1.0}, "resolution is -1.0 Hz"),
         ({"sweep": "sideways"}, "'up', 'down', 'both'"),
         ({"along": "detuning"}, "add sweep="),
         ({"sweep": "up", "along": "coupling"}, "name the swept parameter: detuning"),
@@ -295,10 +327,15 @@ def test_sweeps_up_and_down_differ_where_the_power_is_slow():
         ({"records": 3}, "at least 5"),
     ],
 )
-def test_maps_without_meaning_are_refused(change, message):
+def test_maps_without_meaning_are_refused_before_anything_runs(change, message, monkeypatch):
+    monkeypatch.setattr("oscillators.maps.integrate", never)
     arguments = {"grid": {"detuning": ([0.0, 1e3], "Hz")}, "duration": 1e-3} | change
     with pytest.raises(PhysnetError, match=message):
         synchronisation_map(pair(), detune, arguments.pop("grid"), **arguments)
+
+
+def never(*_, **__):
+    raise AssertionError("it ran before it was refused")
 
 
 # Noise
@@ -325,19 +362,55 @@ def test_noise_makes_locking_a_matter_of_chance():
         Varied(pair(noise=30.0), detune, 1),
         np.array([[0.0], [19e3], [60e3]]),
         key=jax.random.key(1),
-        draws=16,
-        duration=300e-6,
-        settling=100e-6,
-        records=1000,
+        draws=12,
+        duration=250e-6,
+        settling=80e-6,
+        records=600,
         engine=FixedStep(30e-9, checked=0),
     )
-    assert found.locked.shape == (3, 16) and found.frequencies.shape == (3, 16, 2)
+    assert found.locked.shape == found.settled.shape == (3, 12) and found.frequencies.shape == (3, 12, 2)
     assert found.probability[0] == 1 > found.probability[1] > found.probability[2] == 0
     assert ((found.low <= found.probability) & (found.probability <= found.high)).all()
     assert found.low[0] > found.high[2] > 0
+    assert found.settled[0].all() and np.isnan(found.error).all()  # checked=0
 
 
 def test_draws_without_noise_differ_by_their_start():
-    found = probability_of_locking(phase_pair(), key=jax.random.key(0), draws=5, duration=20.0)
+    options = {"key": jax.random.key(0), "draws": 5, "duration": 20.0}
+    found = probability_of_locking(phase_pair(), **options)
     assert found.probability == 0 and found.locked.shape == (5,)
-    assert probability_of_locking(phase_pair(difference=0.5), key=jax.random.key(0), draws=5, duration=20.0).low > 0.5
+    assert found.settled.all() and 0 < found.error.max() < 1e-3
+    assert probability_of_locking(phase_pair(difference=0.5), **options).low > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"oscillators": [9]}, r"probability_of_locking: oscillators\[0\] is 9; .* from 0 to 1"),
+        ({"oscillators": []}, "oscillators is empty"),
+        ({"key": None}, r"key is None; pass one, jax.random.key\(seed\)"),
+        ({"resolution": 1e-3}, "probability_of_locking: resolution is 0.001 Hz"),
+        ({"confidence": 95}, "confidence is 95"),
+        ({"draws": 0}, "draws is 0"),
+        ({"system": ZOO["springs"].system}, "does not tell frequencies"),
+    ],
+)
+def test_draws_without_meaning_are_refused_before_anything_runs(change, message, monkeypatch):
+    monkeypatch.setattr("oscillators.locking_probability.integrate", never)
+    options = {"system": phase_pair(), "key": jax.random.key(0), "duration": 20.0} | change
+    with pytest.raises(PhysnetError, match=message):
+        probability_of_locking(options.pop("system"), **options)
+
+
+def test_noise_of_a_point_does_not_depend_on_what_fits_into_memory(monkeypatch):
+    monkeypatch.setattr(maps, "_DRAWN", 12)  # three points at once
+    grid = {"detuning": (1e3 * np.arange(6.0), "Hz")}
+    options = {"duration": 20e-6, "records": 65, "engine": FixedStep(30e-9, checked=0), "key": jax.random.key(2)}
+    wide = synchronisation_map(pair(noise=30.0), detune, grid, **options)
+    monkeypatch.setattr(maps, "_BYTES", 1)
+    narrow = synchronisation_map(pair(noise=30.0), detune, grid, **options)
+    np.testing.assert_array_equal(wide.mean_frequency, narrow.mean_frequency)
+    part = {"detuning": (grid["detuning"][0][:3], "Hz")}
+    alone = synchronisation_map(pair(noise=30.0), detune, part, **options)
+    np.testing.assert_array_equal(wide.mean_frequency[:3], alone.mean_frequency)
+    assert len(np.unique(np.diff(wide.mean_frequency, axis=1))) == 6

@@ -1,5 +1,7 @@
 """Steps that adapt to the error of each sample, by diffrax: stiff systems, noise with a Brownian tree."""
 
+from typing import ClassVar
+
 import diffrax
 import equinox as eqx
 import jax
@@ -18,6 +20,8 @@ class Adaptive(Engine):
     with noise 1e-3 and 1e-5, where each step's strong error is at stake. max_steps: per sample.
     adjoint: how derivatives go through it (`diffrax.ForwardMode()`, or `RecursiveCheckpointAdjoint()` for reverse).
     """
+
+    advice: ClassVar[str] = "Try a larger max_steps, larger rtol and atol, another solver, an earlier end"
 
     solver: diffrax.AbstractSolver | None = None
     rtol: float | None = eqx.field(static=True, default=None)
@@ -53,7 +57,7 @@ class Adaptive(Engine):
 
             def amplitude(t, position, args):
                 system, signal = args
-                return lineax_diagonal(ravel_pytree(system.diffusion(unravel(position), signal.at(t)))[0])
+                return _diagonal(ravel_pytree(system.diffusion(unravel(position), signal.at(t)))[0])
 
             terms = diffrax.MultiTerm(terms, diffrax.ControlTerm(amplitude, path))
             solver, control = self.solver or diffrax.ShARK(), (1e-3, 1e-5)
@@ -80,7 +84,7 @@ class Adaptive(Engine):
         return state, solution.stats["num_steps"].astype(jnp.int32), reached
 
 
-def lineax_diagonal(vector):
+def _diagonal(vector):
     """The diagonal matrix of independent noise amplitudes."""
     import lineax
 

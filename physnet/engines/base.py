@@ -1,7 +1,7 @@
 """What every engine is: something that follows a batch of systems through given times."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -17,8 +17,9 @@ class Run(eqx.Module):
 
     state: shaped like the system's state, each leaf (sample, time, ...). steps: taken, per sample. reached: the last
     time was reached with every number finite. error: the largest difference of any state variable at any recorded time
-    from a run at twice the step, divided by what halving gains (2^order - 1): an estimate of the error of this run, in
-    the unit of the state; NaN for samples that were not checked so, None where the engine controls its error itself.
+    from a run at twice the step, divided by what halving gains (2^order - 1; by 1 where inputs may bend inside a step):
+    an estimate of the error of this run, in the unit of the state; NaN for samples that were not checked so, None where
+    the engine controls its error itself.
     """
 
     state: PyTree
@@ -28,7 +29,12 @@ class Run(eqx.Module):
 
 
 class Engine(eqx.Module):
-    """Integrates ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given."""
+    """Integrates ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given.
+
+    advice: what may help where a run stops early, for the message.
+    """
+
+    advice: ClassVar[str] = "Try an earlier end"
 
     @abstractmethod
     def refuses(self, system: System, *, noisy: bool) -> str | None:

@@ -22,18 +22,23 @@ _ALIKE = 1e-9  # of the shortest delay: times this close are one
 _MOST_STEPS = 10**8
 
 
-def mesh(times, delays: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(times, kept): `times` and the kinks among them, s, and where in them the `times` are."""
+def mesh(times, delays: tuple[float, ...], knots=(), near: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """(times, kept): `times` and the kinks among them, s, and where in them the `times` are.
+
+    knots: (knot,), s, where inputs bend or jump, which is a kink again after each delay. near: s, times this close are
+    one, as are those within 1e-9 of the shortest delay.
+    """
     times = np.asarray(times, float)
     kinks = [
-        times[0] + sum(chosen)
-        for count in range(1, ORDER)  # the kink after `ORDER` delays is one of the order that a step leaves out
+        begin + sum(chosen)
+        for begin in (times[0], *knots)
+        for count in range(ORDER)  # the kink after `ORDER` delays is one of the order that a step leaves out
         for chosen in combinations_with_replacement(delays, count)
     ]
-    near = _ALIKE * min(delays)
+    near = max(near, _ALIKE * min(delays, default=0.0))
     found = list(times)
     for kink in sorted(kinks):
-        if kink < times[-1] and np.min(np.abs(np.array(found) - kink)) > near:
+        if times[0] < kink < times[-1] and np.min(np.abs(np.array(found) - kink)) > near:
             found.append(kink)
     found = np.sort(found)
     return found, np.searchsorted(found, times)

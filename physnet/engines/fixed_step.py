@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -20,27 +21,50 @@ _DEFAULT, _LARGEST = 0.28, 2.0
 _NOISY_DEFAULT, _NOISY_LARGEST = 0.1, 1.0
 _ELEMENTS = 4096  # numbers of one stage of one chunk: they stay in the cache of a core
 _PAST = 2**23  # numbers that a chunk may keep of its past
+_MOST_KNOTS = 64  # distinct times at which inputs bend that are made ends of steps
+_ALIKE = 1e-9  # of a step: times this close are one
+
+
+def _as_float(step):
+    is_number = np.ndim(step) == 0 and np.asarray(step).dtype.kind in "iuf"
+    return float(step) if is_number else step
 
 
 class FixedStep(Engine):
     """Steps of one size for every sample: for ensembles of small networks, large networks, noise, delayed coupling.
 
     Without noise a Runge-Kutta method of order 8, with noise one of strong order 1.5 for additive noise, with delays
-    one of order 4 (before the first time, states are taken to have been held). Small states through an adaptive solver
-    cost ten times more: each sample's loop waits for all. Samples are cut in chunks that fit a core's cache and are
-    spread over the cores; a sample's numbers do not depend on the cut, noise included (its key is the given one with
-    the sample's index folded in).
+    one of order 4. Before the first time the state variables are taken to have had their initial values: for amplitudes
+    in a rotating frame the past turns with the frame, so that what follows depends on the frame until it has settled.
+    Small states through an adaptive solver cost ten times more: each sample's loop waits for all. Samples are cut in
+    chunks that fit a core's cache and are spread over the cores; a sample's numbers do not depend on the cut, noise
+    included (its key is the given one with the sample's index folded in).
 
     step: the longest step, s; by default from the system's fastest rate, and at most half of the shortest delay. Steps
-    divide the intervals between recorded times evenly, an even number to each. checked: how many samples, evenly
-    spread, are run at twice the step as well, for `Run.error`; None for all (half as much work again), 0 for none.
-    lanes: samples in a chunk. threads: chunks at once, by default one per core.
+    divide the intervals between recorded times, and the times where inputs bend or jump (of all samples, where these
+    are at most 64), evenly, an even number to each. checked: how many samples, evenly spread, are run at twice the step
+    as well, for `Run.error`; None for all (half as much work again), 0 for none. lanes: samples in a chunk. threads:
+    chunks at once, by default one per core. Raises PhysnetError for values that are not so.
     """
 
-    step: float | None = eqx.field(static=True, default=None, converter=lambda step: step and float(step))
+    advice: ClassVar[str] = "Try a shorter step, FixedStep(step=...) in s, an earlier end"
+
+    step: float | None = eqx.field(static=True, default=None, converter=_as_float)
     checked: int | None = eqx.field(static=True, default=16)
     lanes: int | None = eqx.field(static=True, default=None)
     threads: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.step is not None and not (isinstance(self.step, float) and 0 < self.step < np.inf):
+            raise PhysnetError(f"FixedStep: step is {self.step!r}; give one finite number above 0, in s.")
+        for name, least in (("checked", 0), ("lanes", 1), ("threads", 1)):
+            value = getattr(self, name)
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= least):
+                raise PhysnetError(
+                    f"FixedStep: {name} is {value!r}; give a whole number of at least {least}, or None for "
+                    f"{'all samples' if name == 'checked' else 'the default'}."
+                )
 
     def refuses(self, system, *, noisy):
         if noisy and system.delays:
@@ -50,8 +74,8 @@ class FixedStep(Engine):
     def run(self, system, signal, times, initial, key):
         samples = jax.tree.leaves(initial)[0].shape[0]
         longest = self._step(system, signal, noisy=key is not None)
-        _check_memory(samples, len(times), initial)
-        grid = _Grid.of(system, times, longest)
+        _check_memory(samples, len(times), initial, copies=2 if self.checked is None else 1)
+        grid = _Grid.of(system, signal, times, longest)
         keys = None if key is None else _sample_keys(key, samples)
         state = self._chunks(system, signal, grid, initial, keys)
         reached = np.all(
@@ -63,8 +87,6 @@ class FixedStep(Engine):
     def _step(self, system, signal, *, noisy) -> float:
         """The step to take, s. Raises PhysnetError for one too large, or none given where no rate is known."""
         rate = fastest_rate(system, signal)
-        if self.step is not None and not (self.step > 0 and np.isfinite(self.step)):
-            raise PhysnetError(f"FixedStep: step is {self.step} s; it must be finite and above 0.")
         shortest = min(system.delays, default=np.inf) / 2
         if self.step is not None and self.step > shortest * (1 + 1e-9):
             raise PhysnetError(
@@ -122,12 +144,12 @@ class FixedStep(Engine):
             rows = np.unique(np.linspace(0, samples - 1, checked).round().astype(int))
             part = jax.tree.map(lambda leaf: leaf[rows], (signal, initial, keys))
             coarse = self._chunks(system, part[0], grid.coarse(), *part[1:])
-            order = delayed.ORDER if system.delays else steps.ORDER if keys is None else 1.5
+            order = delayed.ORDER if system.delays else steps.ORDER if keys is None else steps.NOISY_ORDER
             differences = [
                 np.abs(a[rows] - b).reshape(len(rows), -1).max(axis=1)
                 for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(coarse))
             ]
-            error[rows] = np.max(differences, axis=0) / (2**order - 1)
+            error[rows] = np.max(differences, axis=0) / (2**order - 1 if grid.smooth else 1)
         return error
 
 
@@ -136,22 +158,28 @@ class _Grid:
     """Where steps end. times: (time,), s; recorded: the places of those asked for. counts: steps in each interval.
 
     Counts are even, so that a run at twice the step ends at the same times; negative, they are of such a run.
-    past: how many steps must be kept for the delays.
+    past: how many steps must be kept for the delays. smooth: whether inputs are known to bend only where steps end.
     """
 
     times: np.ndarray
     recorded: np.ndarray
     counts: np.ndarray
     past: int | None
+    smooth: bool
 
     @classmethod
-    def of(cls, system, times, longest: float) -> "_Grid":
-        times = np.asarray(times)
-        every, recorded = delayed.mesh(times, system.delays) if system.delays else (times, np.arange(len(times)))
+    def of(cls, system, signal, times, longest: float) -> "_Grid":
+        times, knots = np.asarray(times), signal.knots()
+        inside = () if knots is None else np.unique(knots[(knots > times[0]) & (knots < times[-1])])
+        # In single precision a step cannot tell the sides of a jump at its end, and the past keeps one side only.
+        exact = len(inside) <= _MOST_KNOTS and times.dtype == np.float64 and not system.delays
+        smooth = knots is not None and (len(inside) == 0 or exact)
+        near = max(_ALIKE * longest, 4 * np.finfo(times.dtype).eps * float(np.abs(times).max()))
+        every, recorded = delayed.mesh(times, system.delays, inside if len(inside) <= _MOST_KNOTS else (), near)
         spans = np.diff(every.astype(float))
         counts = 2 * np.maximum(1, np.ceil(spans / (2 * longest) - 1e-9)).astype(int)
         past = delayed.history(every, counts, system.delays) if system.delays else None
-        return cls(every.astype(times.dtype), recorded, counts, past)
+        return cls(every.astype(times.dtype), recorded, counts, past, smooth)
 
     def coarse(self) -> "_Grid":
         return replace(self, counts=-(self.counts // 2))
@@ -230,9 +258,9 @@ def _noise(keys, index, step, coarse, sigma):
     return structure.unflatten(scaled[0]), structure.unflatten(scaled[1])
 
 
-def _check_memory(samples: int, times: int, initial: PyTree) -> None:
-    """Raises PhysnetError where the recorded states would not fit in the memory that is free."""
-    each = times * sum(leaf[0].size * leaf.dtype.itemsize for leaf in jax.tree.leaves(initial))
+def _check_memory(samples: int, times: int, initial: PyTree, copies: int) -> None:
+    """Raises PhysnetError where so many copies of the recorded states would not fit in the memory that is free."""
+    each = copies * times * sum(leaf[0].size * leaf.dtype.itemsize for leaf in jax.tree.leaves(initial))
     free = _free_memory()
     if free is None or samples * each < 0.8 * free:
         return

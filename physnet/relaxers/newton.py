@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import lineax as lx
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 
@@ -21,11 +22,13 @@ class Newton(SampleRelaxer):
 
     solver: an optimistix root finder with its own tolerances: `optimistix.Newton` by default, or a damped one such as
     `optimistix.LevenbergMarquardt`. tolerance: relative residual; 1e-10 in double and 1e-4 in single precision.
-    max_steps: Newton steps per sample.
+    max_steps: Newton steps per sample. degenerate: solve each step by singular values, for steady states that are not
+    isolated (a valley of them); the shortest step is taken.
     """
 
     tolerance: float | None = eqx.field(static=True, default=None)
     max_steps: int = eqx.field(static=True, default=100)
+    degenerate: bool = eqx.field(static=True, default=False)
     solver: optx.AbstractRootFinder | optx.AbstractLeastSquaresSolver | None = None
 
     def tolerance_for(self, dtype):
@@ -45,7 +48,8 @@ class Newton(SampleRelaxer):
         if solver is None:
             # The error after a quadratic step is the square of the step: rounding, for a last step this short.
             last_step = precision.by_precision(None, start.dtype, double=1e-9, single=1e-4)
-            solver = optx.Newton(rtol=last_step, atol=last_step)
+            linear = lx.SVD() if self.degenerate else lx.AutoLinearSolver(well_posed=None)
+            solver = optx.Newton(rtol=last_step, atol=last_step, linear_solver=linear)
         # A fixed scale makes the residual dimensionless, so that one tolerance serves microsiemens and siemens.
         scale = flatten(problem.residual_scale(initial))
         scale = jnp.where(scale > 0, scale, 1)

@@ -3,8 +3,9 @@
     python -m pytest tests/benchmarks/test_oscillators.py --benchmark-only -s -n 0
 
 prints the tables of docs/benchmarks.md. Times are of the second call, without compilation, CPU seconds of all threads
-and wall seconds; where an alternative is too slow for the whole map it runs networks spread over it, and the most
-sensitive ones, and is scaled up, which favours it (a vmapped solver waits for its slowest member). JiTCODE is optional: pip install jitcode sympy.
+and wall seconds; where an alternative is too slow for the whole map it runs networks spread over it, with the most
+sensitive ones, and is scaled up, which favours it (a vmapped solver waits for its slowest member). JiTCODE is optional:
+pip install jitcode sympy.
 """
 
 import contextlib

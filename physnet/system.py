@@ -288,8 +288,6 @@ def check_initial(system: System, inputs: Array, initial: PyTree, batched: bool)
         shape = like.shape if batched else like.shape[1:]
         if array.shape != shape:
             raise PhysnetError(f"{where}: {variable.name} has shape {array.shape}; expected {shape}.")
-        if not bool(jnp.all(jnp.isfinite(array))):
-            raise PhysnetError(f"{where}: {variable.name} holds NaN or infinite values; every value must be finite.")
         return jnp.asarray(array if batched else array[None], like.dtype)
 
     leaves, structure = jax.tree.flatten(expected)

@@ -178,7 +178,7 @@ def _measure(trajectory):
     if inputs.ndim == len(samples) + len(system.input_shape):  # held: the same at all times
         inputs = jnp.broadcast_to(jnp.expand_dims(inputs, len(samples)), (*samples, times, *system.input_shape))
     rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[len(samples) + 1 :])), trajectory.state)
-    found = _measured_rows(system, rows, inputs.reshape(-1, *system.input_shape))
+    found = _measured_rows(system, rows, inputs.reshape(int(np.prod((*samples, times))), *system.input_shape))
     return tuple(leaf.reshape(*samples, times, *leaf.shape[1:]) for leaf in found)
 
 

@@ -346,7 +346,9 @@ def test_equilibrium_propagation_agrees_with_implicit_gradient(gradients):
         assert np.linalg.norm(b) > 0
 
 
-@pytest.mark.parametrize("nudging", [Centred(1e-4, relative=True), OneSided(1e-4, relative=True)])
+@pytest.mark.parametrize(
+    "nudging", [Centred(1e-4, relative=True), pytest.param(OneSided(1e-4, relative=True), marks=pytest.mark.slow)]
+)
 def test_error_falls_with_beta_as_the_stencil_promises(nudging):
     random = RandomCircuit(7, 1e-3)
     inputs, targets = np.array([[2.0, 0.3e-3], [-1.0, 0.5e-3]]), np.array([[0.1, 0.2], [0.0, -0.1]])

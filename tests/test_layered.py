@@ -102,7 +102,11 @@ def test_shockley_diodes_obey_kirchhoff():
     np.testing.assert_allclose(flat(settled.state), expected.x, atol=1e-9)
 
 
-@pytest.mark.parametrize("diode", [IdealDiode(), ShockleyDiode(1e-9, 0.05)], ids=["ideal", "shockley"])
+@pytest.mark.parametrize(
+    "diode",
+    [pytest.param(IdealDiode(), marks=pytest.mark.slow), ShockleyDiode(1e-9, 0.05)],
+    ids=["ideal", "shockley"],
+)
 def test_block_descent_agrees_with_newton(diode):
     net, (x, y) = network(diode), samples(2)
     nudge = Nudge(SquaredError(), y, jnp.asarray(0.3))
@@ -154,6 +158,7 @@ def test_a_nudged_displacement_is_the_difference_of_two_states():
             np.testing.assert_allclose(displaced[k], a - b, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_how_a_batch_is_cut():
     net, (x, y) = network(IdealDiode()), samples(4)
     whole, parts = relax(net, x), [relax(net, x[:2]), relax(net, x[2:])]
@@ -201,7 +206,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ["3H", *(pytest.param(name, marks=pytest.mark.slow) for name in ("XS", "1H", "2H"))])
 def test_single_precision_gradients_at_the_published_initialisation(name):
     sizes, gain, beta = PUBLISHED[name]
     single = LayeredNetwork.random(sizes, key=KEY, input_gain=gain, diode=IdealDiode(), dtype=jnp.float32)

@@ -52,7 +52,15 @@ def test_a_shockley_node_without_a_branch_is_at_rest():
     assert node.displaced(voltage, jnp.zeros(3)).settle(inflow, conductance)[:2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("diode", [None, IdealDiode(), ShockleyDiode(1e-9, 0.05)], ids=["none", "ideal", "shockley"])
+@pytest.mark.parametrize(
+    "diode",
+    [
+        pytest.param(None, marks=pytest.mark.slow),
+        IdealDiode(),
+        pytest.param(ShockleyDiode(1e-9, 0.05), marks=pytest.mark.slow),
+    ],
+    ids=["none", "ideal", "shockley"],
+)
 def test_a_node_that_training_opened_is_absent(diode):
     """Node 1 of hidden_1 loses every branch: the rest is the network built without it."""
     x, y = np.array([[0.3, 0.8], [0.9, 0.1]]), np.array([[0.0, 1.0], [1.0, 0.0]])

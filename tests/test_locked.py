@@ -175,6 +175,7 @@ def four(strength):
     return oracle(Dense(strength * WEIGHTS, PHASES), currents=CURRENTS, frequency=frequency)
 
 
+@pytest.mark.slow
 def test_the_reduction_is_of_first_order_in_coupling_over_relaxation():
     strengths = np.geomspace(300, 30e3, 4)
     found = [reduce_to_phases(four(strength)) for strength in strengths]

@@ -119,6 +119,7 @@ def test_folds_are_of_whole_talkers(file):
     assert sorted(set(fold)) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_an_oscillator_locks_inside_the_half_range_of_theory_and_not_outside():
     """Each of four oscillators far apart, tone A near it; tone B far from all."""
     free = np.array([340e6, 348e6, 356e6, 364e6])

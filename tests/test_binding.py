@@ -151,7 +151,7 @@ def test_figures_and_summary_need_the_file_alone(quick, tmp_path):
 
 def test_a_finished_run_is_not_done_again(quick, capsys):
     before = quick.stat().st_mtime_ns
-    config = replace(binding.Config().quick(), grid=4)
+    config = replace(binding.Config().quick(), steps=5, simulation_steps=2, grid=4)
     assert binding.run(config, out=quick, resume=True).attrs["physnet_study"] == "binding"
     assert quick.stat().st_mtime_ns == before
     assert "finished" in capsys.readouterr().err

@@ -235,6 +235,12 @@ class AutoOscillators(Network):
         """-ds/dt. It vanishes only where all turn at f_frame; locked states of any frequency: `polar`."""
         return jax.tree.map(jnp.negative, self.vector_field(state, inputs))
 
+    def diagnosis(self, state, inputs):
+        return (
+            "This network is at rest only where all turn at its frame. Its locked states, of whatever frequency, are "
+            "the steady states of network.polar(): relax(network.polar(), currents)."
+        )
+
     def residual_scale(self, state, inputs):
         return jax.tree.map(lambda leaf: jnp.broadcast_to(self.fastest_rate(inputs), leaf.shape), state)
 

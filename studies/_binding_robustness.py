@@ -37,6 +37,7 @@ def variables(config, learned, say):
 
 
 def coordinates(config):
+    """The coordinates of `variables`."""
     return [
         (Variable("temperature", ("temperature",), "K", "temperature of the noise"), np.array(config.temperatures)),
         (

@@ -106,7 +106,6 @@ def _accuracy(figure, ds):
     for i, (name, values) in enumerate(sets):
         bars = axes.bar(np.arange(4) + 0.17 * (i - 2), 100 * values, width=0.15, color=colours[i], label=name)
         axes.bar_label(bars, fmt="%.4g", fontsize=6.5, padding=1)
-    axes.axhline(97.5, color=BLACK, lw=0.7, ls=":")
     axes.set(ylabel="one-vs-rest accuracy (%)", ylim=(40, 105), xticks=range(4))
     axes.set_xticklabels([name.capitalize() for name in _names(ds)])
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

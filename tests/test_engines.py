@@ -145,7 +145,7 @@ def test_noise_has_strong_order_three_halves_and_weak_order_two():
 @pytest.mark.parametrize("engine", [FixedStep(checked=0), Adaptive(rtol=3e-2, atol=3e-3)])
 def test_noise_has_the_variance_and_covariance_of_its_process(engine):
     """Ornstein-Uhlenbeck: variance sigma^2 / (2 rate), covariance falling as exp(-rate lag)."""
-    samples, times = (20_000 if isinstance(engine, FixedStep) else 200), [0.0, 2.5, 2.8]
+    samples, times = (20_000 if isinstance(engine, FixedStep) else 600), [0.0, 2.5, 2.8]
     found = integrate(process(), np.zeros((samples, 1)), times, engine=engine, key=jax.random.key(2))
     state = np.asarray(found.state)[:, 1:, 0]
     variance = 0.8**2 / 4 * (1 - np.exp(-4 * np.array([2.5, 2.8])))

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from circuits.layered import LayeredNetwork
 from circuits.nodes import Node
 from physnet.equilibrium import Equilibrium
-from physnet.nudging import Nudge
+from physnet.nudge import Nudge
 from physnet.precision import by_precision
 from physnet.relaxers.base import Relaxer, Solution
 
@@ -76,6 +76,8 @@ class BlockDescent(Relaxer):
     nudged_tolerance: of a nudged phase, currents out of balance over those of the displacement, estimated; by default
     1e-10 and 1e-2. max_sweeps: at most so many sweeps a phase.
     """
+
+    solves_displacement = True
 
     tolerance: float | None = eqx.field(static=True, default=None)
     nudged_tolerance: float | None = eqx.field(static=True, default=None)

@@ -190,7 +190,7 @@ class LayeredNetwork(EnergySystem):
         for voltage, conductance in zip(state, self.node_conductance()):
             energy += 0.5 * jnp.sum(conductance * voltage**2)
         for below, above, g in zip(state, state[1:], self.conductances[1:]):
-            energy -= jnp.vdot(below @ g, above)
+            energy -= jnp.sum((below @ g) * above)
         if isinstance(self.diode, ShockleyDiode):
             for voltage, node in zip(state[:-1], self.nodes()):
                 energy += jnp.sum(self.diode.cocontent(node.orientation * voltage))

@@ -257,11 +257,14 @@ class AutoOscillators(Network):
         """(real, imag) of sum_i c_i, what an analyser sees of oscillators in series; leading axes are kept."""
         return state[0].sum(axis=-1), state[1].sum(axis=-1)
 
-    def polar(self) -> "eqx.Module":
-        """The same network in amplitudes and phases, whose steady states are the locked states."""
+    def polar(self, trainable=None) -> "eqx.Module":
+        """The same network in amplitudes and phases, whose steady states are the locked states.
+
+        trainable: names of the parameters that learn, such as ("frequency", "coupling_weight", "coupling_phase").
+        """
         from oscillators.locked import LockedOscillators
 
-        return LockedOscillators(self)
+        return LockedOscillators(self, trainable)
 
 
 def _balance(growth, limit, push):

@@ -1,5 +1,6 @@
 """Auto-oscillators in amplitudes and phases, whose steady states are the states in which all keep one frequency."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,15 +31,17 @@ class LockedOscillators(Network):
     from it. Inputs: currents (N,), A. Outputs: cosines, then sines, of the phases against that of oscillator 0, of
     the phases themselves where a tone is injected.
 
-    network: the `AutoOscillators` to take over; `AutoOscillators.polar` makes this of it. Raises PhysnetError for
-    several tones, which lock nothing to one frequency, and for delays.
+    network: the `AutoOscillators` to take over; `AutoOscillators.polar` makes this of it. trainable: names of the
+    parameters that learn; frequencies and coupling weights by default. Raises PhysnetError for unknown names, several
+    tones, which lock nothing to one frequency, and for delays.
     """
 
     drive: Float[Array, " oscillator"] | None
     drive_frequency: Float[Array, ""] | None
     frame: Float[Array, ""]
+    trainable: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, network):
+    def __init__(self, network, trainable=None):
         for name in ("currents", "frequency", "nonlinear_shift", "damping", "nonlinear_damping", "efficiency"):
             setattr(self, name, getattr(network, name))
         self.couplings, self.below_threshold = network.couplings, network.below_threshold
@@ -58,6 +61,13 @@ class LockedOscillators(Network):
                 )
             self.drive, self.drive_frequency = network.drive[0], network.drive_frequency[0]
             self.frame = self.drive_frequency
+        self.trainable = None if trainable is None else tuple(trainable)
+        known = {parameter.variable.name for parameter in self.parameters}
+        unknown = set(self.trainable or ()) - known
+        if unknown:
+            raise PhysnetError(
+                f"LockedOscillators: trainable names {sorted(unknown)}; the parameters are {sorted(known)}."
+            )
 
     @property
     def is_free(self) -> bool:
@@ -74,12 +84,16 @@ class LockedOscillators(Network):
     @property
     def parameters(self):
         found = self._oscillator_parameters()
-        if self.is_free:
+        if not self.is_free:
+            found = (*found, *self._drive_parameters())
+        if self.trainable is None:
             return found
+        return tuple(Parameter(p.variable, p.get, p.variable.name in self.trainable) for p in found)
+
+    def _drive_parameters(self):
         strength = Variable("drive", ("oscillator",), "Hz", "injected amplitude F/2pi")
         tone = Variable("drive_frequency", (), "Hz", "frequency of the injected tone")
         return (
-            *found,
             Parameter(strength, lambda s: s.drive, trainable=False),
             Parameter(tone, lambda s: s.drive_frequency, trainable=False),
         )
@@ -190,6 +204,23 @@ class LockedOscillators(Network):
             jnp.abs(detuning - common) + pull, share * (jnp.abs(offset) + jnp.abs(shift) + jnp.abs(common) + pull)
         )
         return 2 * jnp.pi * (growth + pull), 2 * jnp.pi * turning
+
+    def metric(self, state, inputs):
+        """kappa^2 for ln r and 1 for phi, kappa^2 = |d(phi-dot)/d(ln r)| / |d(ln r-dot)/d(phi)| (Frobenius norms).
+
+        In the coordinates (kappa ln r, phi) amplitudes and phases pull on each other about equally hard, so that the
+        response to a nudge is as little one-sided as the nonlinear frequency shift allows.
+        """
+        size = self.size
+
+        def velocity(flat):
+            return jnp.concatenate(self.vector_field((flat[:size], flat[size:]), inputs))
+
+        matrix = jax.jacfwd(velocity)(jnp.concatenate(state))
+        turning, growing = (jnp.linalg.norm(block) for block in (matrix[size:, :size], matrix[:size, size:]))
+        known = (turning > 0) & (growing > 0)
+        weight = jnp.where(known, jnp.where(known, turning, 1) / jnp.where(known, growing, 1), 1)
+        return jnp.broadcast_to(weight, (size,)), jnp.ones_like(state[1])
 
     def neutral_modes(self, state):
         return ((jnp.zeros_like(state[0]), jnp.ones_like(state[1])),) if self.is_free else ()

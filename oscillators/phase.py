@@ -62,7 +62,7 @@ class PhaseNetwork(PhaseModel, EnergySystem):
     def energy(self, state, inputs):
         real, imag = self.phasors(state)
         u, v = self.coupling.apply(real, imag)
-        energy = -0.5 * (jnp.vdot(real, u) + jnp.vdot(imag, v))
+        energy = -0.5 * jnp.sum(real * u + imag * v)  # vdot would conjugate the complex states of holomorphic nudging
         energy -= jnp.vdot(self.detuned(inputs) - self.frame_frequency(inputs), state)
         if self.field is not None:
             energy -= jnp.vdot(self.field, jnp.cos(state - self.field_phase))

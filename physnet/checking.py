@@ -10,18 +10,22 @@ import numpy as np
 from physnet import precision
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import check_relaxer
-from physnet.gradients import implicit_gradient, phase_gradient, require_energy
-from physnet.linearise import asymmetry, free_jacobian
-from physnet.nudging import Centred, Nudge, Nudging
+from physnet.gradients import check_rule, check_stencil, phase_gradient
+from physnet.implicit import implicit_gradient
+from physnet.linearise import asymmetry, force_jacobian
+from physnet.nudge import Nudge
+from physnet.nudging import Centred, Nudging
 from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
-from physnet.system import System
+from physnet.rules import CorrectedRule, EnergyRule, LearningRule, VectorFieldRule
+from physnet.system import System, is_boxed
 from physnet.variable import Variable
 
 _FEWEST_POINTS = 4
 _LARGEST_ERROR = 0.1  # of a point that still counts as asymptotic
 _ABOVE_FLOOR = 10.0
+_RECIPROCAL = 1e-10  # asymmetry of a Jacobian that counts as symmetric
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,9 @@ class GradientReport:
     points: (parameter,) how many counted. order: the slope that the nudging promises.
     switched: (beta,) coordinates, over samples and phases, that reached or left a bound between the free and a nudged
     phase (diode flips). residual, converged: (beta,) the worst of all phases. asymmetry: |J - J^T| / |J + J^T| of the
-    free state, 0 for a reciprocal system. nudging_scale: the smallest of the samples, in `beta_units`.
+    force at the free states, in coordinates that suit the system, 0 for a reciprocal one; the worst of the samples.
+    nudging_scale: the smallest of the samples, in `beta_units`. rule: what was compared; exact_rules: names of the
+    rules whose gradient is exact on this system as beta goes to 0.
     """
 
     system: System
@@ -53,11 +59,14 @@ class GradientReport:
     asymmetry: float
     nudging_scale: float
     beta_units: str
+    rule: LearningRule
+    exact_rules: tuple[str, ...]
 
     def __str__(self):
         width = max(len("residual"), *map(len, self.parameters))
         lines = [
             f"EP gradient of {type(self.system).__name__} against the implicit gradient",
+            f"rule {type(self.rule).__name__}; exact on this system: {', '.join(self.exact_rules)}",
             f"nudging {type(self.nudging).__name__}(beta={self.nudging.beta:g}, relative={self.nudging.relative}); "
             f"nudging scale {self.nudging_scale:.4g} {self.beta_units}; asymmetry of the Jacobian {self.asymmetry:.1e}",
             "",
@@ -116,22 +125,26 @@ def check_gradient(
     *,
     cost: Cost,
     nudging: Nudging | None = None,
+    rule: LearningRule | None = None,
     relaxer: Relaxer | None = None,
     betas=None,
+    key=None,
 ) -> GradientReport:
     """Measures the EP gradient of a system against implicit differentiation, parameter by parameter.
 
-    inputs, targets, cost, relaxer: as for `ep_gradient`. nudging: Centred(1e-4, relative=True) by default. betas: the
-    ladder on which the bias is measured, in units of the nudging scale; thirteen from 1e-4 to 1, those below 1 where
-    the stencil nudges away from the target.
+    inputs, targets, cost, rule, relaxer, key: as for `ep_gradient`. nudging: Centred(1e-4, relative=True) by default.
+    betas: the ladder on which the bias is measured, in units of the nudging scale; thirteen from 1e-4 (from 0.05 for
+    stencils of a higher order than 2) to 1, those below 1 where the stencil nudges away from the target.
 
     A slope is fitted where no coordinate switched, the phases converged, the error is below 0.1 and more than ten times
     the floor. Residuals and rounding contribute as 1/beta, so the error at the smallest beta bounds that floor.
     Raises what `ep_gradient` and `implicit_gradient` raise.
     """
     nudging = Centred(1e-4, relative=True) if nudging is None else nudging
-    require_energy(system, "check_gradient")
+    key = jax.random.key(0) if key is None else key
+    rule = check_rule(system, rule, "check_gradient")
     relaxer = check_relaxer(system, relaxer, cost)
+    check_stencil(system, cost, nudging, rule, relaxer, "check_gradient")
     reference = implicit_gradient(system, inputs, targets, cost=cost, relaxer=relaxer)
     inputs = reference.free.inputs
     targets = check_targets(system, cost, targets, inputs.shape[0])
@@ -139,8 +152,9 @@ def check_gradient(
     scale = nudging_scales(system, cost, free.state, inputs)
     units = beta_units(system, cost)
     check_nudging(nudging, cost, scale, "check_gradient", units)
+    nudging.check(system, cost, free.state, inputs, targets)
     if betas is None:
-        betas = np.geomspace(1e-4, 1, 13)
+        betas = np.geomspace(1e-4 if nudging.order <= 2 else 0.05, 1, 13)
         betas = betas[betas * nudging.most_negative < 1]
     betas = np.sort(np.asarray(betas, dtype=float))
     for beta in betas:
@@ -153,7 +167,7 @@ def check_gradient(
     def measured(beta):
         """Gradients of each parameter, switched, residual and converged at one beta (sample,)."""
         beta = precision.asarray(np.broadcast_to(beta, scale.shape), inputs.dtype)
-        gradient, *certificate = _at_beta(system, inputs, targets, cost, unit, relaxer, beta, free)
+        gradient, *certificate = _at_beta(system, inputs, targets, cost, unit, rule, relaxer, beta, free, key)
         return [np.ravel(np.asarray(parameter.get(gradient), float)) for parameter in chosen], certificate
 
     asked = nudging.beta * (np.asarray(scale) if nudging.relative else 1.0)
@@ -163,6 +177,7 @@ def check_gradient(
     switched, residual, converged = (np.array([float(row[i]) for _, row in ladder]) for i in range(3))
     usable = (switched == 0) & (converged == 1)
     fits = [_slope(betas, errors, usable) for errors in error]
+    reciprocity = float(_reciprocity(system, free.state, inputs))
     return GradientReport(
         system=system,
         nudging=nudging,
@@ -177,37 +192,44 @@ def check_gradient(
         switched=switched.astype(int),
         residual=residual,
         converged=converged.astype(bool),
-        asymmetry=float(_reciprocity(system, free.state, inputs)),
+        asymmetry=reciprocity,
         nudging_scale=float(np.min(np.asarray(scale))),
         beta_units=units,
+        rule=rule,
+        exact_rules=_exact_rules(system, reciprocity),
     )
 
 
 @eqx.filter_jit
-def _at_beta(system, inputs, targets, cost, unit, relaxer, beta, free):
+def _at_beta(system, inputs, targets, cost, unit, rule, relaxer, beta, free, key):
     """(gradient, coordinates that switched, worst residual, whether all converged) at one traced beta (sample,)."""
-    result = phase_gradient(system, inputs, targets, cost, unit, relaxer, scale=beta, free=free)
+    result = phase_gradient(system, inputs, targets, cost, unit, relaxer, rule=rule, scale=beta, free=free, key=key)
+    residual = jnp.maximum(jnp.max(result.nudged.residual), jnp.max(free.residual))
+    if not is_boxed(system):
+        return result.gradient, jnp.zeros((), int), residual, jnp.all(result.converged)
 
     def moving(state, inputs, nudge):
         return Problem(system, inputs, nudge).free_coordinates(state)
 
     before = jax.vmap(lambda state, inputs: moving(state, inputs, None))(free.state, inputs)
-    betas = jnp.stack([factor * beta for factor in unit.factors])
 
     def after(state, beta):
         return jax.vmap(moving)(state, inputs, Nudge(cost, targets, beta))
 
-    switched = jnp.sum(jax.vmap(after)(result.nudged.state, betas) != before[None])
-    residual = jnp.maximum(jnp.max(result.nudged.residual), jnp.max(free.residual))
+    switched = jnp.sum(jax.vmap(after)(result.nudged.state, result.betas) != before[None])
     return result.gradient, switched, residual, jnp.all(result.converged)
 
 
 @eqx.filter_jit
 def _reciprocity(system, state, inputs):
-    """Asymmetry of the Jacobian at the free states, the worst of the samples."""
-    return jnp.max(
-        jax.lax.map(lambda pair: asymmetry(free_jacobian(Problem(system, pair[1]), pair[0])), (state, inputs))
-    )
+    """Asymmetry of the force's Jacobian at the free states, the worst of the samples."""
+    return jnp.max(jax.lax.map(lambda pair: asymmetry(force_jacobian(system, *pair)), (state, inputs)))
+
+
+def _exact_rules(system, asymmetry) -> tuple[str, ...]:
+    reciprocal = asymmetry < _RECIPROCAL
+    chosen = [EnergyRule] * system.conservative + [VectorFieldRule] * reciprocal + [CorrectedRule]
+    return tuple(rule.__name__ for rule in chosen)
 
 
 def _relative_error(found, expected) -> float:

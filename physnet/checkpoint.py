@@ -65,6 +65,7 @@ def settings(system, trainer, optimiser_state, data) -> dict[str, str]:
         "system": repr(system),
         "cost": repr(trainer.cost),
         "nudging": repr(trainer.nudging),
+        "rule": repr(trainer.rule),
         "relaxer": repr(trainer.relaxer),
         "batch_size": str(trainer.batch_size),
         "optimiser": ", ".join(jax.tree.leaves(shapes)),

@@ -11,14 +11,19 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from physnet import precision
 from physnet.cost import Cost, check_targets
 from physnet.errors import ConvergenceError, PhysnetError, require_instance
-from physnet.nudging import Nudge
+from physnet.nudge import Nudge
 from physnet.nudging_scale import beta_units, check_beta, nudging_scales
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
 from physnet.system import EnergySystem, System, check_initial, check_inputs
 
-CONVERGED, TOO_MANY_STEPS, NOT_FINITE = 0, 1, 2
-STATUS = ("converged", "steps exhausted above the tolerance", "the state is not finite")
+CONVERGED, TOO_MANY_STEPS, NOT_FINITE, BEYOND = 0, 1, 2, 3
+STATUS = (
+    "converged",
+    "steps exhausted above the tolerance",
+    "the state is not finite",
+    "beta lies beyond the radius within which the steady state is an analytic function of it",
+)
 
 
 class Equilibrium(eqx.Module):
@@ -28,7 +33,8 @@ class Equilibrium(eqx.Module):
     residual: relative, the largest over nodes of |sum of currents| / sum of |currents| for a circuit, the sum being no
     less than what arithmetic can resolve (`System.residual_scale`).
     imbalance: the largest absolute residual, in the residual's unit (A). steps: iterations of the relaxer.
-    converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite.
+    converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite, 3
+    beta beyond the reach of a holomorphic nudging.
     displacement: state minus the free state, for a nudged phase; None for a free one.
     memory: what the relaxer can use again in nudged phases. inputs, system: what was relaxed.
     """

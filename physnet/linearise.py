@@ -41,15 +41,41 @@ def solve_transposed(problem: Problem, state: PyTree, right: PyTree) -> PyTree:
 
 
 def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array, "output output"]:
-    """P J^-1 P^T: how far each output moves per unit force on another (for a circuit, its output resistances, ohm)."""
+    """How far each output moves per unit of a nudge's force on another (for a circuit, its output resistances, ohm).
+
+    P J^-1 B P^T with P the derivative of the outputs and B what a force, in the system's metric, does to the residual.
+    """
     problem = Problem(system, inputs)
     vector, unravel = ravel_pytree(state)
-    readout = jax.jacrev(lambda s: system.outputs(unravel(s), inputs))(vector)
-    readout = readout * problem.free_coordinates(state)[None, :]
+    free = problem.free_coordinates(state)
+    readout = jax.jacrev(lambda s: system.outputs(unravel(s), inputs))(vector) * free[None, :]
     for mode in system.neutral_modes(state):  # a nudge that is fit for the system does not push along them
         u = flatten(mode)
         readout = readout - jnp.outer(readout @ u, u) / jnp.vdot(u, u)
-    return readout @ lu_solve(lu_factor(free_jacobian(problem, state)), readout.T)
+    metric = system.metric(state, inputs)
+    forces = readout if metric is None else readout / flatten(metric)
+
+    def pushed(force):
+        return -flatten(system.forced_residual(state, inputs, unravel(force)))
+
+    right = jax.vmap(lambda force: jax.jvp(pushed, (jnp.zeros_like(vector),), (force,))[1])(forces)
+    return readout @ lu_solve(lu_factor(free_jacobian(problem, state)), right.T)
+
+
+def force_jacobian(system: System, state: PyTree, inputs: Array) -> Float[Array, "coordinate coordinate"]:
+    """d(force)/d(state) in coordinates that suit the system, sqrt(G) s: symmetric for a reciprocal one.
+
+    Coordinates that a bound holds are left out (zero).
+    """
+    vector, unravel = ravel_pytree(state)
+    free = Problem(system, inputs).free_coordinates(state)
+    matrix = jax.jacfwd(lambda s: flatten(system.force(unravel(s), inputs)))(vector)
+    matrix = jnp.where(free[:, None] & free[None, :], matrix, 0)
+    metric = system.metric(state, inputs)
+    if metric is None:
+        return matrix
+    root = jnp.sqrt(flatten(metric))
+    return root[:, None] * matrix / root
 
 
 def asymmetry(matrix: Float[Array, "n n"]) -> Float[Array, ""]:

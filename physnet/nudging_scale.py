@@ -1,5 +1,7 @@
 """The size that beta is measured against, and how negative it may be."""
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -7,9 +9,11 @@ from jaxtyping import Array, Float, PyTree
 
 from physnet.cost import Cost
 from physnet.errors import PhysnetError
-from physnet.nudging import Nudging
 from physnet.system import System
 from physnet.variable import quotient_units
+
+if TYPE_CHECKING:
+    from physnet.nudging import Nudging
 
 
 def nudging_unit(system: System, cost: Cost, state: PyTree, inputs: Array) -> Float[Array, ""]:
@@ -26,7 +30,7 @@ def nudging_scales(system: System, cost: Cost, states: PyTree, inputs: Array) ->
     return jax.vmap(lambda state, inputs: nudging_unit(system, cost, state, inputs))(states, inputs)
 
 
-def check_nudging(nudging: Nudging, cost: Cost, scales: Array, where: str, units: str = "S") -> None:
+def check_nudging(nudging: "Nudging", cost: Cost, scales: Array, where: str, units: str = "S") -> None:
     """Raises PhysnetError if the most negative beta of a stencil would unbind the outputs of any sample."""
     scales = np.asarray(scales)
     unit = scales if nudging.relative else np.ones_like(scales)

@@ -25,6 +25,16 @@ def dtype_of(tree) -> np.dtype:
     return np.dtype(jnp.result_type(*inexact)) if inexact else np.dtype(jnp.result_type(float))
 
 
+def is_complex(tree) -> bool:
+    """Whether a pytree holds complex numbers, as states do inside a holomorphic gradient and nowhere else."""
+    return any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def cast_like(tree, like):
+    """The pytree in the dtypes of `like`: a real state where a complex one is wanted."""
+    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), tree, like)
+
+
 def by_precision(value: float | None, dtype, *, double: float, single: float) -> float:
     """`value` where it is given, else the default that belongs to the dtype's precision."""
     if value is not None:

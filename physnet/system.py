@@ -137,6 +137,35 @@ class System(eqx.Module):
         """
         return None
 
+    def mobility(self, force: PyTree) -> PyTree:
+        """Turns a force, shaped like the state, into a rate ds/dt; the identity without capacitances or masses."""
+        return force
+
+    def force(self, state: PyTree, inputs: Array) -> PyTree:
+        """What a nudge's force is added to, shaped like the state; -residual unless the nudge acts further inside.
+
+        The reciprocity of a system is the symmetry of its Jacobian, and learning rules without an energy read
+        gradients off its derivative with respect to the parameters.
+        """
+        return jax.tree.map(jnp.negative, self.residual(state, inputs))
+
+    def forced_residual(self, state: PyTree, inputs: Array, force: PyTree) -> PyTree:
+        """`residual` while a further force, shaped like the state, acts on it."""
+        return jax.tree.map(jnp.subtract, self.residual(state, inputs), force)
+
+    def forced_vector_field(self, state: PyTree, inputs: Array, force: PyTree) -> PyTree:
+        """`vector_field` while a further force, shaped like the state, acts on it."""
+        return jax.tree.map(jnp.add, self.vector_field(state, inputs), self.mobility(force))
+
+    def metric(self, state: PyTree, inputs: Array) -> PyTree | None:
+        """Positive weights G of the state variables, shaped like the state, for learning without an energy.
+
+        A displacement has the size sqrt(sum G ds^2); nudges act as the force -beta G^-1 dC/ds, and the Jacobian J is
+        compared with G^-1 J^T G. A system is reciprocal in coordinates sqrt(G) s that suit it, and far from it in
+        others. None for ones. Evaluated at the free state only.
+        """
+        return None
+
     @property
     def is_noisy(self) -> bool:
         """Whether `integrate` must be given a key to draw the noise of `diffusion`."""
@@ -158,6 +187,30 @@ class System(eqx.Module):
     def why_no_energy(self) -> str:
         """What to say of a system without an energy: how far it is from it, which relative has one. "" for nothing."""
         return ""
+
+    @property
+    def iterates(self) -> bool:
+        """Whether the system settles by iterating a map, its residual being s - map(s)."""
+        return False
+
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """Leaves of the state (their numbers) that do not act on one another, block by block: they may move at once."""
+        return (tuple(range(len(self.variables))),)
+
+    @property
+    def conservative(self) -> bool:
+        """Whether the nudged system rests where one scalar, E + beta C, is stationary."""
+        return False
+
+    @property
+    def resolved(self) -> "System":
+        """A system of the same state and physics that takes `resolve(inputs)` as its inputs; itself by default."""
+        return self
+
+    def resolve(self, inputs: Array) -> PyTree:
+        """What can be worked out of the inputs of one sample once, before the steps of a relaxation."""
+        return inputs
 
     def default_inputs(self) -> Array | None:
         """The inputs of a system that can be relaxed without naming any, else None."""
@@ -186,11 +239,13 @@ class System(eqx.Module):
 
         One over the largest eigenvalue of P H^-1 P^T, H the Jacobian of the residual on the free coordinates and P
         the derivative of the outputs: for a circuit, the smallest eigenvalue of its output Thevenin conductance.
-        1 where the outputs cannot move, and any beta will do.
+        Where there is no energy, one over the largest singular value: a measure, not a bound. 1 where the outputs
+        cannot move, and any beta will do.
         """
         from physnet.linearise import output_response
 
-        softest = jnp.max(jnp.linalg.eigvalsh(output_response(self, state, inputs)))
+        response = output_response(self, state, inputs)
+        softest = jnp.max(jnp.linalg.eigvalsh(response)) if self.conservative else jnp.linalg.norm(response, 2)
         return jnp.where(softest == 0, 1, 1 / jnp.where(softest == 0, 1, softest))
 
 
@@ -201,16 +256,16 @@ class EnergySystem(System):
     # between two states are then taken, without cancellation, as a derivative at the midpoint, which is exact.
     midpoint_exact: ClassVar[bool] = False
 
+    @property
+    def conservative(self) -> bool:
+        return True
+
     @abstractmethod
     def energy(self, state: PyTree, inputs: Array) -> Float[Array, ""]:
         """The energy, in `energy_units`; for a circuit its total co-content."""
 
     def residual(self, state: PyTree, inputs: Array) -> PyTree:
-        return jax.grad(self.energy)(state, inputs)
-
-    def mobility(self, force: PyTree) -> PyTree:
-        """Turns the force -dE/ds into ds/dt; the identity unless the system has capacitances or masses."""
-        return force
+        return jax.grad(self.energy, holomorphic=precision.is_complex(state))(state, inputs)
 
     def vector_field(self, state: PyTree, inputs: Array) -> PyTree:
         return self.mobility(jax.tree.map(jnp.negative, self.residual(state, inputs)))

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from physnet.cost import Cost
 from physnet.equilibrium import settle
-from physnet.gradients import EPGradient, implicit_from_states, phase_gradient
+from physnet.gradients import EPGradient, phase_gradient
+from physnet.implicit import implicit_from_states
 from physnet.nudging import Nudging
 from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.relaxers.base import Relaxer
+from physnet.rules import LearningRule
 from physnet.system import System, clip_to_bounds, trainable_mask
 
 Measure = Callable[[Array, Array], Array]  # (outputs, target) of one sample -> one number
@@ -61,29 +63,40 @@ class Trainer(eqx.Module):
 
     cost: Cost
     nudging: Nudging
+    rule: LearningRule
     relaxer: Relaxer
     optimiser: optax.GradientTransformation
     measures: dict[str, Measure]
     batch_size: int
 
-    def gradient(self, system: System, inputs: Array, targets: Array) -> EPGradient:
-        """The EP gradient of a batch, its residuals by the relaxer's own measure."""
+    def gradient(self, system: System, inputs: Array, targets: Array, key: PRNGKeyArray) -> EPGradient:
+        """The EP gradient of a batch, its residuals by the relaxer's own measure. key: for what is drawn."""
         free = settle(system, inputs, None, self.relaxer, certify=False)
         scale = nudging_scales(system, self.cost, free.state, inputs) if self.nudging.relative else None
         return phase_gradient(
-            system, inputs, targets, self.cost, self.nudging, self.relaxer, scale=scale, free=free, certify=False
+            system,
+            inputs,
+            targets,
+            self.cost,
+            self.nudging,
+            self.relaxer,
+            rule=self.rule,
+            scale=scale,
+            free=free,
+            key=key,
+            certify=False,
         )
 
-    def step(self, system: System, optimiser_state, inputs: Array, targets: Array):
+    def step(self, system: System, optimiser_state, inputs: Array, targets: Array, key: PRNGKeyArray):
         """One batch: free phase, nudged phases, gradient, update, bounds. (system, optimiser state, EPGradient)."""
-        found = self.gradient(system, inputs, targets)
+        found = self.gradient(system, inputs, targets, key)
         mask = trainable_mask(system)
         updates, optimiser_state = self.optimiser.update(found.gradient, optimiser_state, eqx.filter(system, mask))
         return clip_to_bounds(eqx.apply_updates(system, updates)), optimiser_state, found
 
-    def train(self, carry, data, order, start, stop):
-        """Steps start to stop of an epoch, in the given order of samples."""
-        return _train(self, carry, data, order, jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
+    def train(self, carry, data, order, start, stop, key):
+        """Steps start to stop of an epoch, in the given order of samples; key: of the epoch."""
+        return _train(self, carry, data, order, key, jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
 
     def summary(self, tally):
         """The epoch's running means, as they go into the history."""
@@ -106,10 +119,12 @@ class Trainer(eqx.Module):
         return {f"test_{name}": total / count for name, total in totals.items()}
 
     def check_nudging(self, system: System, data: Data) -> None:
-        """Raises PhysnetError where the most negative beta no longer leaves the outputs bound, on some samples."""
+        """Raises PhysnetError where the nudging does not work on some samples, or a beta unbinds the outputs."""
+        inputs, targets = data.rows(slice(0, 16))
+        states = _free_states(self.relaxer, system, inputs)
+        self.nudging.check(system, self.cost, states, inputs, targets)
         if self.nudging.most_negative:
-            inputs, _ = data.rows(slice(0, 16))
-            scales = nudging_scales(system, self.cost, _free_states(self.relaxer, system, inputs), inputs)
+            scales = nudging_scales(system, self.cost, states, inputs)
             check_nudging(self.nudging, self.cost, scales, "fit", beta_units(system, self.cost))
 
     def compare(self, system, probe):
@@ -119,14 +134,16 @@ class Trainer(eqx.Module):
 
 
 @eqx.filter_jit
-def _train(engine, carry, data, order, start, stop):
+def _train(engine, carry, data, order, key, start, stop):
     arrays, rest = eqx.partition(carry, eqx.is_array)
 
     def body(index, arrays):
         system, optimiser_state, tally = eqx.combine(arrays, rest)
         chosen = jax.lax.dynamic_slice_in_dim(order, index * engine.batch_size, engine.batch_size)
         inputs, targets = data.rows(chosen)
-        system, optimiser_state, found = engine.step(system, optimiser_state, inputs, targets)
+        system, optimiser_state, found = engine.step(
+            system, optimiser_state, inputs, targets, jax.random.fold_in(key, index)
+        )
         free, nudged = found.free, found.nudged
         tally = Tally(
             tally.steps + 1,
@@ -155,7 +172,7 @@ def _evaluate(engine, system, inputs, targets):
 
 @eqx.filter_jit
 def _compare(engine, system, inputs, targets):
-    learned = engine.gradient(system, inputs, targets)
+    learned = engine.gradient(system, inputs, targets, jax.random.key(0))
     exact = implicit_from_states(system, inputs, targets, engine.cost, learned.free)
     pairs = zip(jax.tree.leaves(learned.gradient), jax.tree.leaves(exact.gradient))
     cosines = [jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b)) for a, b in pairs]

@@ -15,10 +15,11 @@ from jaxtyping import PRNGKeyArray
 from physnet import checkpoint, results
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import check_relaxer
-from physnet.errors import ConvergenceError, PhysnetError, require_instance
-from physnet.gradients import require_energy
+from physnet.errors import ConvergenceError, PhysnetError
+from physnet.gradients import check_rule, check_stencil
 from physnet.nudging import Nudging
 from physnet.relaxers.base import Relaxer
+from physnet.rules import LearningRule
 from physnet.system import System, check_inputs, trainable_mask
 from physnet.trainer import Data, Measure, Tally, Trainer
 from physnet.variable import Variable
@@ -68,6 +69,7 @@ def fit(
     test: Data | None = None,
     probe: Data | None = None,
     measures: Mapping[str, Measure] | None = None,
+    rule: LearningRule | None = None,
     relaxer: Relaxer | None = None,
     out: Path | str | None = None,
     resume: bool = False,
@@ -79,7 +81,8 @@ def fit(
 ) -> TrainingRun:
     """Trains by Equilibrium Propagation: settle, nudge, step down the gradient, back inside the parameter bounds.
 
-    data, test: training and test samples. probe: a few samples on which, after each epoch, the EP gradient is compared
+    nudging, rule, relaxer: as for `ep_gradient`. data, test: training and test samples.
+    probe: a few samples on which, after each epoch, the EP gradient is compared
     with the implicit gradient (cosine for each parameter). measures: further numbers per sample, averaged, such as
     {"accuracy": correctly_classified}. optimiser: any optax transformation; its steps are counted in batches.
     Every epoch visits the samples in a new order drawn from `key` and its number; a last incomplete batch is left out.
@@ -93,9 +96,9 @@ def fit(
     dataset (title, summary, references, physnet_study).
     Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, before anything is written.
     """
-    require_energy(system, "fit")
-    require_instance(nudging, Nudging, "nudging")
+    rule = check_rule(system, rule, "fit")
     relaxer = check_relaxer(system, relaxer, cost)
+    check_stencil(system, cost, nudging, rule, relaxer, "fit")
     measures = dict(measures or {})
     parts = {"data": data, "test": test, "probe": probe}
     data, test, probe = (_checked(system, cost, part, name) for name, part in parts.items())
@@ -107,7 +110,7 @@ def fit(
     state = optimiser.init(eqx.filter(system, trainable_mask(system)))
     variables = _history_variables(system, cost, measures, test is not None, probe is not None)
     history = {variable.name: np.zeros((0, *_extent(variable, system))) for variable in variables}
-    trainer = Trainer(cost, nudging, relaxer, optimiser, measures, batch_size)
+    trainer = Trainer(cost, nudging, rule, relaxer, optimiser, measures, batch_size)
     settings = checkpoint.settings(system, trainer, state, data)
     run = TrainingRun(system, state, history, variables, config, key, settings, dict(attributes or {}))
     if resume:
@@ -132,12 +135,13 @@ def _one_epoch(run, trainer, data, test, probe, advance, throw) -> TrainingRun:
     started = time.perf_counter()
     samples = data.inputs.shape[0]
     steps = samples // trainer.batch_size
-    order = jax.random.permutation(jax.random.fold_in(run.key, run.epochs), samples)
+    key = jax.random.fold_in(run.key, run.epochs)
+    order = jax.random.permutation(key, samples)
     carry = run.system, run.optimiser_state, Tally.empty(trainer.measures, data.targets.dtype)
     chunk = max(1, steps // 40)
     for start in range(0, steps, chunk):
         stop = min(start + chunk, steps)
-        carry = trainer.train(carry, data, order, start, stop)
+        carry = trainer.train(carry, data, order, start, stop, key)
         advance(stop - start, carry[2])
     row = trainer.summary(carry[2])
     row |= trainer.evaluate(carry[0], test) if test is not None else {}

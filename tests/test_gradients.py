@@ -14,6 +14,7 @@ from physnet import (
     Centred,
     ConvergenceError,
     CrossEntropy,
+    EnergyRule,
     Newton,
     OneSided,
     PhysnetError,
@@ -149,8 +150,8 @@ def test_unconverged_phases_raise_or_are_flagged():
 def test_systems_without_an_energy_are_sent_elsewhere():
     animal = ZOO["sheared"]
     for method, where in ((ep_gradient, "ep_gradient"), (check_gradient, "check_gradient")):
-        with pytest.raises(PhysnetError, match=rf"{where}: Sheared has no energy.*implicit_gradient"):
-            method(animal.system, animal.inputs, animal.targets, cost=COST, nudging=Centred(0.1))
+        with pytest.raises(PhysnetError, match=rf"{where}: EnergyRule refuses: Sheared has no energy.*CorrectedRule"):
+            method(animal.system, animal.inputs, animal.targets, cost=COST, nudging=Centred(0.1), rule=EnergyRule())
 
 
 def test_a_cost_that_feels_a_neutral_mode_is_refused():

@@ -1,14 +1,14 @@
 """What every relaxer is: something that takes a problem to its steady state, or says why it cannot."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from physnet.cost import Cost
-from physnet.nudging import Nudge
+from physnet.nudge import Nudge
 from physnet.problem import Problem
 from physnet.system import System
 
@@ -35,6 +35,16 @@ class Solution(eqx.Module):
 
 class Relaxer(eqx.Module):
     """Finds steady states for a batch of samples, each frozen at its own tolerance."""
+
+    # Whether a nudged phase is solved for its displacement from the free state, so that a nudge much stiffer than the
+    # system holds its outputs to full relative precision.
+    solves_displacement: ClassVar[bool] = False
+
+    def for_complex_states(self) -> "Relaxer":
+        """What settles the complex phases of a holomorphic nudging: plain Newton, started next to where it ends."""
+        from physnet.relaxers.newton import Newton
+
+        return Newton()
 
     @abstractmethod
     def tolerance_for(self, dtype) -> float:

@@ -13,6 +13,7 @@ _EXPORTS = {
     "oscillators.locking_probability": ("LockingProbability", "probability_of_locking", "wilson_interval"),
     "oscillators.low_rank": ("LowRank",),
     "oscillators.maps": ("synchronisation_map",),
+    "oscillators.multistart": ("Multistart",),
     "oscillators.phase": ("PhaseNetwork",),
     "oscillators.presets": ("Preset", "preset", "presets"),
     "oscillators.records": ("mean_frequencies", "order_parameter", "phase_slips", "unwrapped_phases"),
@@ -27,6 +28,8 @@ _EXPORTS = {
         "spectral_peaks",
         "synchrony",
     ),
+    "oscillators.xy": ("XYNetwork",),
+    "oscillators.xy_relaxation": ("PhaseDescent",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

@@ -64,20 +64,28 @@ class EnergyRule(LearningRule):
         )
 
     def quotient(self, system, cost, free, from_a, beta_a, from_b, beta_b, inputs, target):
-        """Where dE/dtheta is quadratic in the state its difference is exactly its derivative at the midpoint along
-        s_a - s_b: no two large numbers are subtracted, which is what keeps single precision sound.
-        """
         weight = 1 / (beta_a - beta_b)
+        energy = weight * energy_difference(system, free, from_a, from_b, inputs)
         at_a, at_b = (jax.tree.map(jnp.add, free, displacement) for displacement in (from_a, from_b))
-        if system.midpoint_exact:
-            midpoint = jax.tree.map(lambda s, a, b: s + (a + b) / 2, free, from_a, from_b)
-            step = jax.tree.map(lambda a, b: weight * (a - b), from_a, from_b)
-            energy = jax.jvp(lambda s: system.energy(s, inputs), (midpoint,), (step,))[1]
-        else:
-            energy = weight * (system.energy(at_a, inputs) - system.energy(at_b, inputs))
         cost_a = cost(system.outputs(at_a, inputs), target)
         cost_b = cost(system.outputs(at_b, inputs), target)
         return energy + weight * (beta_a * cost_a - beta_b * cost_b)
+
+
+def energy_difference(
+    system: System, free: PyTree, from_a: PyTree, from_b: PyTree, inputs: Array
+) -> Inexact[Array, ""]:
+    """E(free + from_a) - E(free + from_b), fit to be differentiated with respect to the parameters.
+
+    Where dE/dtheta is quadratic in the state its difference is exactly its derivative at the midpoint along s_a - s_b:
+    no two large numbers are subtracted, which is what keeps single precision sound.
+    """
+    if system.midpoint_exact:
+        midpoint = jax.tree.map(lambda s, a, b: s + (a + b) / 2, free, from_a, from_b)
+        step = jax.tree.map(jnp.subtract, from_a, from_b)
+        return jax.jvp(lambda s: system.energy(s, inputs), (midpoint,), (step,))[1]
+    at_a, at_b = (jax.tree.map(jnp.add, free, displacement) for displacement in (from_a, from_b))
+    return system.energy(at_a, inputs) - system.energy(at_b, inputs)
 
 
 class VectorFieldRule(LearningRule):

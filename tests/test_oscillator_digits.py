@@ -6,24 +6,27 @@ import numpy as np
 import pytest
 
 from physnet import PhysnetError, discovery, results
+from studies import _baselines
 from studies import oscillator_digits as study
 
-SMALL = study.Config(epochs=3, restarts=1, hidden=3)
+SMALL = study.Config(epochs=3, batch_size=20, restarts=1, probe=0)
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     path = tmp_path_factory.mktemp("oscillator_digits") / "run.nc"
-    study.run(SMALL, out=path, progress=False)
+    with pytest.MonkeyPatch.context() as patch:  # the baselines have their own test with the other digits
+        patch.setattr(_baselines, "logistic_accuracy", lambda data, **effort: 0.97)
+        patch.setattr(_baselines, "mlp_accuracy", lambda data, hidden, **effort: 0.96)
+        study.run(SMALL, out=path, progress=False)
     return results.open(path)
 
 
 def test_it_learns(learned):
     assert "oscillator-digits" in discovery.studies()
     assert float(learned.train_accuracy[-1]) > float(learned.train_accuracy[0]) + 0.2
-    assert float(learned.test_accuracy[-1]) > 0.7
+    assert float(learned.test_accuracy[-1]) > 0.8
     assert float(learned.converged.min()) > 0.999 and float(learned.residual.max()) <= SMALL.tolerance
-    assert float(learned.gradient_cosine.min()) > 0.8  # at a beta of use, far from 0
 
 
 def test_its_file_holds_what_it_promises(learned):
@@ -41,7 +44,7 @@ def test_its_file_holds_what_it_promises(learned):
 
 def test_the_stored_network_gives_the_stored_states(learned):
     """From the file alone: the phases rest where the stored couplings and fields balance."""
-    data, size = study.images(SMALL), 13
+    data, size = study.images(SMALL), 21
     weights = np.zeros((size, size))
     weights[np.triu_indices(size, 1)] = learned.coupling_weight
     field = learned.field_cosine.values + 1j * learned.field_sine.values
@@ -59,7 +62,7 @@ def test_figures_and_summary_come_from_the_file(learned):
         for axes in figure.axes:
             assert axes.get_xlabel() or axes.get_ylabel()
     text = study.summary(learned)
-    for word in ("logistic regression", "perceptron, 3 hidden", "published", "random start", "certified: 100.0 %"):
+    for word in ("logistic regression", "perceptron, 11 hidden", "published", "random start", "certified: 100.0 %"):
         assert word in text
     early = learned.drop_vars([n for n in learned.variables if n.startswith(("state_", "restart", "baseline"))])
     early = early.drop_vars(["confusion", "averaged_accuracy"])

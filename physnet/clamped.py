@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from physnet import precision
 from physnet.augmented import Augmented
 from physnet.equilibrium import settle
 from physnet.errors import PhysnetError
+from physnet.linearise import output_response
 from physnet.nudge import Nudge
 from physnet.nudging import FREE, Nudging, Phases
 from physnet.nudging_scale import nudging_scales
@@ -15,6 +17,8 @@ from physnet.relaxers.projected_newton import ProjectedNewton
 from physnet.rules import EnergyRule
 from physnet.system import System, is_boxed
 from physnet.variable import Variable
+
+_INDEPENDENT = 1e-9  # smallest over largest response of outputs that can be held one by one
 
 
 class Clamped(Nudging):
@@ -26,7 +30,8 @@ class Clamped(Nudging):
     in its direction, for several a descent with another metric. Needs an energy and a `SquaredError`.
 
     beta: eta, 0 < eta <= 1, dimensionless. The outputs are held by their own forces (Lagrange multipliers), or, by
-    relaxers that solve for displacements (`solves_displacement`), by a nudge that is 1e8 times stiffer than they are.
+    relaxers that solve for displacements (`solves_displacement`), by a nudge that is 1e6 times stiffer than they are
+    (1e3 in single precision), which leaves out as small a share of eta.
     """
 
     pairs = ((0, FREE),)
@@ -52,10 +57,20 @@ class Clamped(Nudging):
             return f"{type(relaxer).__name__} cannot hold outputs inside a box. Use Centred(beta)."
         return ProjectedNewton().refuses(ClampedPhase(system), cost)
 
+    def check(self, system, cost, states, inputs, targets):
+        first = jax.tree.map(lambda leaf: leaf[0], states)
+        response = np.linalg.eigvalsh(np.asarray(output_response(system, first, inputs[0]), float))
+        if not response[0] > _INDEPENDENT * response[-1]:
+            raise PhysnetError(
+                f"Clamped refuses {type(system).__name__}: its {len(response)} outputs do not move independently "
+                f"(eigenvalues of their response from {response[0]:.1e} to {response[-1]:.1e}), so that they cannot be "
+                "held at any values. Read fewer outputs, or use Centred(beta)."
+            )
+
     def phases(self, system, inputs, targets, cost, rule, relaxer, *, beta, free, certify=True):
         held = free.outputs + beta[:, None] * (targets - free.outputs)
         if relaxer.solves_displacement:
-            stiff = precision.by_precision(None, held.dtype, double=1e8, single=1e4)
+            stiff = precision.by_precision(None, held.dtype, double=1e6, single=1e3)
             nudge = Nudge(cost, held, stiff * nudging_scales(system, cost, free.state, inputs))
             nudged = settle(system, inputs, nudge, relaxer, reference=free, certify=certify)
             displacement = nudged.displacement

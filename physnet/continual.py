@@ -17,7 +17,7 @@ from physnet.nudging import OneSided
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
 from physnet.rules import EnergyRule, energy_difference
-from physnet.system import System, clip_to_bounds, map_parameters, trainable_mask
+from physnet.system import System, clip_to_bounds, is_boxed, map_parameters, trainable_mask
 
 _GENTLE = 0.1  # eta / beta above which the parameters no longer follow the gradient
 
@@ -70,6 +70,8 @@ def continual_update(
     """
     where = "continual_update"
     reason = EnergyRule().refuses(system)
+    if reason is None and is_boxed(system) and not system.iterates:
+        reason = f"{type(system).__name__} is confined to a box, at whose walls a step in time does not stop."
     if reason is not None:
         raise PhysnetError(f"{where}: {reason}")
     require_instance(nudging, OneSided, f"{where}: nudging")
@@ -82,9 +84,13 @@ def continual_update(
         raise PhysnetError(f"{where}: {type(system).__name__} {what}.")
     rates = _rates(system, learning_rate, where)
     inputs, targets, relaxer, free = prepare(system, inputs, targets, cost, relaxer, throw, where)
-    beta = nudging.beta * nudging.sign
-    _warn_if_steep(system, inputs, targets, cost, beta, rates, steps, time_step, free)
-    return _run(system, inputs, targets, cost, jnp.asarray(beta, inputs.dtype), rates, steps, time_step, free)
+    beta = jnp.asarray(nudging.beta * nudging.sign, inputs.dtype)
+    given = (system, inputs, targets, cost, beta, rates, steps, time_step, free)
+    result = _run(*given, jnp.asarray(True))
+    ratio = max(float(rate) for rate in jax.tree.leaves(rates)) / nudging.beta
+    if ratio > _GENTLE:
+        _warn(ratio, result, _run(*given, jnp.asarray(False)))
+    return result
 
 
 def _rates(system: System, learning_rate, where: str) -> System:
@@ -101,15 +107,11 @@ def _rates(system: System, learning_rate, where: str) -> System:
     return eqx.filter(placed, trainable_mask(system))
 
 
-def _warn_if_steep(system, inputs, targets, cost, beta, rates, steps, time_step, free) -> None:
-    ratio = max(float(rate) for rate in jax.tree.leaves(rates)) / abs(beta)
-    if not ratio > _GENTLE:
-        return
-    moved = _run(system, inputs, targets, cost, jnp.asarray(beta, inputs.dtype), rates, steps, time_step, free)
-    slow = jax.tree.map(lambda rate: 1e-6 / ratio * rate, rates)
-    held = _run(system, inputs, targets, cost, jnp.asarray(beta, inputs.dtype), slow, steps, time_step, free)
+def _warn(ratio: float, moved: ContinualUpdate, held: ContinualUpdate) -> None:
+    """Says how far the change is from that of the same steps with the parameters held, which is the EP gradient's."""
     found, exact = (
-        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(update.change)]) for update in (moved, held)
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(update.change)]).astype(float)
+        for update in (moved, held)
     )
     size = np.linalg.norm(found) * np.linalg.norm(exact)
     angle = np.degrees(np.arccos(np.clip(found @ exact / size, -1, 1))) if size > 0 else np.nan
@@ -122,7 +124,8 @@ def _warn_if_steep(system, inputs, targets, cost, beta, rates, steps, time_step,
 
 
 @eqx.filter_jit
-def _run(system, inputs, targets, cost, beta, rates, steps, time_step, free) -> ContinualUpdate:
+def _run(system, inputs, targets, cost, beta, rates, steps, time_step, free, moving) -> ContinualUpdate:
+    """moving: whether the parameters move; held, their changes add up to the EP gradient's."""
     theta, rest = eqx.partition(system, trainable_mask(system))
     nudge = EnergyRule().nudge(system, inputs, targets, cost, jnp.broadcast_to(beta, inputs.shape[:1]), free.state)
 
@@ -132,9 +135,18 @@ def _run(system, inputs, targets, cost, beta, rates, steps, time_step, free) -> 
             return jax.tree.map(jnp.subtract, state, problem.residual(state))
         return jax.tree.map(lambda s, v: s + time_step * v, state, problem.vector_field(state))
 
+    def within(change):
+        """(parameters after this change, inside their bounds; the change that this makes)."""
+        asked = jax.tree.map(jnp.add, theta, change)
+        placed = eqx.filter(clip_to_bounds(eqx.combine(asked, rest)), trainable_mask(system))
+        # A change smaller than the rounding of the parameter is kept: it adds up over steps.
+        change = jax.tree.map(lambda c, a, p, t: jnp.where(a == p, c, p - t), change, asked, placed, theta)
+        return jax.tree.map(lambda t, p: jnp.where(moving, p, t), theta, placed), change
+
     def advance(_, carry):
-        theta, state = carry
-        moved = jax.vmap(lambda *args: one_step(eqx.combine(theta, rest), *args))(state, inputs, nudge)
+        change, state = carry
+        now, change = within(change)
+        moved = jax.vmap(lambda *args: one_step(eqx.combine(now, rest), *args))(state, inputs, nudge)
 
         def work(theta):
             """[F(new) - F(old)] / beta, F = E + beta C, of the batch."""
@@ -147,22 +159,23 @@ def _run(system, inputs, targets, cost, beta, rates, steps, time_step, free) -> 
 
             return jnp.mean(jax.vmap(one)(state, moved, step, still, inputs, targets))
 
-        return descend(theta, work), moved
+        return descend(change, now, work), moved
 
     def asked(here, state, inputs, target):
         return cost(here.outputs(state, inputs), target)
 
-    def descend(theta, work):
-        return jax.tree.map(lambda p, rate, slope: p - rate * slope, theta, rates, jax.grad(work)(theta))
+    def descend(change, now, work):
+        return jax.tree.map(lambda c, rate, slope: c - rate * slope, change, rates, jax.grad(work)(now))
 
     def readout(theta):
         return jnp.mean(jax.vmap(lambda *args: asked(eqx.combine(theta, rest), *args))(free.state, inputs, targets))
 
-    first = descend(theta, readout)  # switching the nudge on: parameters that the outputs themselves depend on
-    final, state = jax.lax.fori_loop(0, steps, advance, (first, free.state))
+    still = jax.tree.map(jnp.zeros_like, theta)
+    first = descend(still, theta, readout)  # switching the nudge on: parameters that the outputs themselves depend on
+    change, state = jax.lax.fori_loop(0, steps, advance, (first, free.state))
+    final, change = within(change)
     moved = eqx.combine(final, rest)
-    change = jax.tree.map(jnp.subtract, final, theta)
     measured = jax.vmap(lambda state, inputs, nudge: Problem(moved, inputs, nudge).certificate(state)[0])
     mean_cost = jnp.mean(jax.vmap(cost)(free.outputs, targets))
     residual = measured(state, inputs, nudge)
-    return ContinualUpdate(clip_to_bounds(moved), change, free, state, mean_cost, residual, free.converged)
+    return ContinualUpdate(moved, change, free, state, mean_cost, residual, free.converged)

@@ -90,10 +90,10 @@ class Holomorphic(Nudging):
             return settle(ComplexPhase(system), (inputs, nudge), None, relaxing, initial=start, certify=certify)
 
         nudged = jax.vmap(phase)(betas)
-        displacement = jax.tree.map(lambda real, imag, s: (real - s) + 1j * imag, *nudged.state, free.state)
+        displacement = jax.tree.map(lambda real, imag, s: (real - s[None]) + 1j * imag, *nudged.state, free.state)
         inside = _analytic(displacement, self.points)
-        converged = nudged.converged & inside
-        status = jnp.where(nudged.converged & ~inside, jnp.int8(BEYOND), nudged.status)
+        converged = nudged.converged & inside[None]
+        status = jnp.where(nudged.converged & ~inside[None], jnp.int8(BEYOND), nudged.status)
         nudged = replace(nudged, converged=converged, status=status)
         return Phases(nudged, displacement, betas, jnp.all(converged, axis=0))
 
@@ -104,14 +104,14 @@ def _analytic(displacement, points: int):
     Its Fourier coefficients c_n = a_n beta^n fall like (beta/R)^n, R the radius of analyticity; c_N-1 and c_0 - s0 are
     held against c_1. Two points, the centred stencil, have no further coefficient to tell.
     """
-    if points == 2:
-        return True
     half = jnp.concatenate(
         [leaf.reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(displacement)], axis=-1
     )  # (phase, sample, coordinate)
     whole = jnp.concatenate([half, jnp.conj(half[1:-1])[::-1]])
     size = jnp.linalg.norm(jnp.fft.fft(whole, axis=0), axis=-1)
     rounding = 100 * jnp.finfo(size.dtype).eps * size[1]
+    if points == 2:
+        return jnp.ones(size.shape[1:], bool)
     last, mean = (jnp.maximum(size[n] - rounding, 0) / size[1] for n in (points - 1, 0))
     ratio = jnp.maximum(last ** (1 / (points - 2)), mean ** (1 / (points - 1)))
     return ~(ratio > _LARGEST_RATIO)

@@ -53,7 +53,7 @@ def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array
         u = flatten(mode)
         readout = readout - jnp.outer(readout @ u, u) / jnp.vdot(u, u)
     metric = system.metric(state, inputs)
-    forces = readout if metric is None else readout / flatten(metric)
+    forces = readout if metric is None else readout / flatten(metric)[None, :]
 
     def pushed(force):
         return -flatten(system.forced_residual(state, inputs, unravel(force)))
@@ -75,7 +75,7 @@ def force_jacobian(system: System, state: PyTree, inputs: Array) -> Float[Array,
     if metric is None:
         return matrix
     root = jnp.sqrt(flatten(metric))
-    return root[:, None] * matrix / root
+    return root[:, None] * matrix / root[None, :]
 
 
 def asymmetry(matrix: Float[Array, "n n"]) -> Float[Array, ""]:

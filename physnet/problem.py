@@ -14,7 +14,7 @@ class Problem(eqx.Module):
     """What a relaxer is to bring to rest: a system under given inputs, nudged or free (nudge=None)."""
 
     system: System
-    inputs: Array
+    inputs: PyTree
     nudge: Nudge | None = None
 
     def energy(self, state: PyTree) -> Float[Array, ""]:

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
@@ -14,3 +15,23 @@ install_import_hook(
     ["physnet.problem", "physnet.linearise", "physnet.relaxers", "circuits.nodes", "circuits.block_descent"],
     "beartype.beartype",
 )
+
+
+# Compiling takes most of the suite's time, and code that runs for milliseconds need not be optimised for a third of a
+# second. Modules that integrate many steps in time, or train, keep the optimiser.
+OPTIMISED = {
+    "test_auto_oscillator",
+    "test_binding",
+    "test_digits",
+    "test_engines",
+    "test_spectrum",
+    "test_synchronisation",
+    "test_synchronisation_map",
+    "test_vowels",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def optimisation(request):
+    """Sets how hard XLA optimises what this module compiles."""
+    jax.config.update("jax_disable_most_optimizations", request.module.__name__ not in OPTIMISED)

@@ -4,6 +4,11 @@ import importlib
 
 _EXPORTS = {
     "physnet.networks.activation": ("Activation", "HardSigmoid", "Identity", "Logistic", "Tanh"),
+    "physnet.networks.alignment": ("AsymmetricHopfield", "kolen_pollack"),
+    "physnet.networks.continuous": ("ContinuousHopfield",),
+    "physnet.networks.convolutional": ("ConvolutionalHopfield",),
+    "physnet.networks.layered": ("LayeredHopfield",),
+    "physnet.networks.pooling": ("AveragePooling", "MaxPooling", "Pooling", "SoftmaxPooling"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

@@ -49,6 +49,8 @@ class ProjectedNewton(SampleRelaxer):
         return precision.by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
 
     def refuses(self, system, cost):
+        if system.iterates:
+            return "it settles by iterating a map, whose residual is not the slope of its energy; use FixedPoint()."
         zeros = jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
         state = jax.eval_shape(system.initial_state, zeros)
         size = sum(leaf.size for leaf in jax.tree.leaves(state))

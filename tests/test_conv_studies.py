@@ -8,8 +8,12 @@ import pytest
 from physnet import PhysnetError, results
 from studies import conv_mnist, nudging_bias
 
-SMALL = conv_mnist.Config(epochs=4, samples=300, channels=(4, 8), batch_size=10, learning_rate=0.02, validate=True)
-TINY = nudging_bias.Config(epochs=1, seeds=1, betas=(0.5,), channels=(2, 4), samples=100, max_steps=20)
+SMALL = conv_mnist.Config(
+    epochs=4, samples=300, channels=(4, 8), batch_size=10, learning_rate=0.02, activation="logistic", validate=True
+)
+TINY = nudging_bias.Config(
+    epochs=1, seeds=1, betas=(0.5,), channels=(2, 4), samples=100, max_steps=40, activation="logistic"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,7 @@ def test_its_figures_and_summary_need_the_file_alone(learned):
     assert "cosine" not in conv_mnist.summary(partial)
 
 
+@pytest.mark.slow  # nine networks of its own kind to compile
 def test_nudgings_are_compared_on_equal_terms(compared):
     assert results.validate(compared) == []
     assert compared.gradient_angle.dims == ("nudging", "beta", "seed", "epoch", "parameter")
@@ -54,6 +59,7 @@ def test_nudgings_are_compared_on_equal_terms(compared):
     assert np.isfinite(compared.gradient_angle).all()
 
 
+@pytest.mark.slow
 def test_the_comparisons_figures_and_summary(compared):
     assert set(nudging_bias.figures(compared)) == {"error", "angle"}
     text = nudging_bias.summary(compared)

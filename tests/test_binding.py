@@ -72,6 +72,7 @@ def test_newton_finds_the_state_that_time_leads_to(locked):
     assert np.abs(differences - differences.mean(1, keepdims=True)).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_learning_signal_is_the_gradient(locked):
     """The nudged displacement of each phase against the implicit gradient and against finite differences."""
     detunings, members, system = locked

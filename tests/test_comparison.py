@@ -81,7 +81,7 @@ def test_single_precision_is_held_against_double():
     estimators = {"centred": small, "implicit": ImplicitDifferentiation()}
     ds = compare_gradients(*GIVEN, cost=SquaredError(), estimators=estimators, precisions=["single", "double"])
     single, double = ds.relative_error.sel(parameter="all").transpose("precision", "estimator").values
-    assert 1e-8 < single[1] < 1e-5 and double[1] == 0
+    assert 1e-8 < single[1] < 1e-4 and double[1] == 0  # states are held to 1e-5 in single precision
     assert 1e-5 < single[0] < 0.1 and double[0] < 1e-5 and ds.converged.all()
     assert single[0] > 10 * double[0]
 

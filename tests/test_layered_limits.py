@@ -56,7 +56,7 @@ def test_a_shockley_node_without_a_branch_is_at_rest():
     "diode",
     [
         pytest.param(None, marks=pytest.mark.slow),
-        IdealDiode(),
+        pytest.param(IdealDiode(), marks=pytest.mark.slow),
         pytest.param(ShockleyDiode(1e-9, 0.05), marks=pytest.mark.slow),
     ],
     ids=["none", "ideal", "shockley"],

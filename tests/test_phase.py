@@ -189,7 +189,10 @@ def learning(fixed: bool):
     return network, rng.normal(0, 0.5, (3, 3)), rng.normal(0, 0.7, (3, 4))
 
 
-@pytest.mark.parametrize(("fixed", "nudging"), [(False, Centred), (True, Centred), (False, OneSided)])
+SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in ((True, Centred), (False, OneSided))]
+
+
+@pytest.mark.parametrize(("fixed", "nudging"), [(False, Centred), *SLOW])
 def test_ep_meets_its_figures(fixed, nudging):
     network, inputs, targets = learning(fixed)
     betas = np.geomspace(1e-4, 0.1, 7)

@@ -1,6 +1,6 @@
 """One EP training step of a layered Hopfield network, 784-512-10, batch 64, float32, against a plain loop.
 
-    python -m pytest tests/benchmarks/test_hopfield.py --benchmark-only -s -n 0
+    python -m pytest tests/benchmarks/test_hopfield_step.py --benchmark-only -s -n 0
 
 The plain loop is what one writes first: jit, lax.scan over 30 synchronous free steps and 10 nudged ones of either sign
 of beta, the gradient of the difference of the primitive functions, one update. Ours is the step that `fit` takes, once

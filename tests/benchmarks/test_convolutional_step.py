@@ -1,6 +1,6 @@
 """One EP training step of a convolutional network, 28x28x1 - 32 - 64 - 10, against other ways to take it, float32.
 
-    python -m pytest tests/benchmarks/test_convolutional.py --benchmark-only -s -n 0
+    python -m pytest tests/benchmarks/test_convolutional_step.py --benchmark-only -s -n 0
 
 The step is the one that `fit` takes: free phase, two nudged phases, gradient, Adam; 5 x 5 kernels, pooling of 2 x 2,
 softmax readout, as many steps as `studies.conv_mnist`. It is printed beside the same with XLA's convolutions in the

@@ -1,4 +1,4 @@
-"""A system inside a nudged phase: the same physics, with more to its state than the user sees."""
+"""Systems around another one: the same physics with more to its state or its inputs."""
 
 import equinox as eqx
 
@@ -6,7 +6,7 @@ from physnet.system import System
 
 
 class Augmented(System):
-    """Wraps `system`; it learns nothing itself, and everything is called and measured as in the system."""
+    """Wraps `system`: everything is called and measured as there; parameters only where a subclass names them."""
 
     system: eqx.AbstractVar[System]
 

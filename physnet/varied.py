@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from physnet.augmented import Augmented
 from physnet.errors import PhysnetError, require_instance
 from physnet.system import Parameter, System, check_inputs
 from physnet.variable import Variable
 
 
-class Varied(System):
+class Varied(Augmented):
     """Takes numbers that change a system as its inputs, so that every sample of a batch is another device.
 
     Everything that takes a batch of inputs takes an ensemble of systems this way: `integrate`, `relax`, their engines
@@ -122,18 +123,6 @@ class Varied(System):
     @property
     def input_variable(self):
         return Variable("variation", ("input",), "1", "values that change the system")
-
-    @property
-    def output_variable(self):
-        return self.system.output_variable
-
-    @property
-    def residual_units(self):
-        return self.system.residual_units
-
-    @property
-    def energy_units(self):
-        return self.system.energy_units
 
     @property
     def input_shape(self):

@@ -39,10 +39,10 @@ def load(folder: Path | None, seed: int) -> Digits:
     80/20, stratified, by `seed`. Raises PhysnetError for a folder without the files or a file that is damaged.
     """
     folder = folder or os.environ.get("PHYSNET_DATA") or None
-    return _mnist(Path(folder)) if folder else _small_digits(seed)
+    return _mnist(Path(folder)) if folder else small_digits(seed)
 
 
-def _small_digits(seed: int) -> Digits:
+def small_digits(seed: int) -> Digits:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

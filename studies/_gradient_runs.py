@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from physnet import (
     Centred,
@@ -20,11 +19,11 @@ from physnet import (
     results,
 )
 from physnet.comparison import compare_gradients, compared
-from physnet.errors import PhysnetError
 from physnet.estimators import EquilibriumPropagation, ImplicitDifferentiation, RecurrentBackpropagation, TruncatedBPTT
 from physnet.linearise import asymmetry, force_jacobian, jacobian
 from physnet.problem import Problem
 from studies._gradient_systems import BUILDERS, RELAXERS, asymmetric, hopfield
+from studies._parts import in_parts
 
 COST = SquaredError()
 REFERENCES = (
@@ -47,29 +46,10 @@ _CONTINUAL_BETA, _CONTINUAL_STEPS = 0.01, 30
 
 def run(config, out, resume, progress):
     """The dataset of the study; parts that the file at `out` holds already are taken from there if `resume`."""
-    ds = _resumed(out, config) if resume else None
     parts = {"error": _against_beta, "step_error": _against_steps, "rule_error": _against_asymmetry}
     if config.continual:
         parts["continual_difference"] = _continual
-    with tqdm(parts.items(), disable=not progress, desc="gradient quality") as bar:
-        for marker, measure in bar:
-            if ds is not None and marker in ds:
-                continue
-            part = measure(config)
-            ds = part if ds is None else ds.merge(part, combine_attrs="override")
-            if out is not None:
-                results.save(ds, out, overwrite=True)
-    return ds
-
-
-def _resumed(out, config):
-    """What the file holds. Raises PhysnetError where it was made with other options."""
-    ds = results.open(out)
-    if ds.attrs["physnet_config"] != provenance.config_json(config):
-        raise PhysnetError(
-            f"{out} was made with other options: {ds.attrs['physnet_config']}. Give the same, or start again (--force)"
-        )
-    return ds
+    return in_parts(config, parts, out=out, resume=resume, progress=progress, name="gradient quality")
 
 
 def _dataset(config, variables, coords, **attributes):

@@ -4,12 +4,11 @@ import time
 
 import equinox as eqx
 import numpy as np
-from tqdm import tqdm
 
 from oscillators import AllToAll, AutoOscillators, presets, theory
 from oscillators.maps import synchronisation_map
-from physnet import FixedStep, provenance, results
-from physnet.errors import PhysnetError
+from physnet import FixedStep
+from studies._parts import in_parts
 
 REFERENCES = "Slavin and Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935"
 MEGA, MICRO, NANO = 1e6, 1e-6, 1e-9
@@ -19,29 +18,10 @@ _KEPT = ("synchronised", "order_parameter", "residual", "converged")
 
 def run(config, out, resume, progress):
     """The dataset of the study; parts that the file at `out` holds already are taken from there if `resume`."""
-    ds = _resumed(out, config) if resume else None
     steps = {"mean_frequency": _map, "tongue_beat": _tongue}
     if config.hysteresis:
         steps["sweep_synchronised"] = _sweeps
-    with tqdm(steps.items(), disable=not progress, desc="synchronisation map") as bar:
-        for marker, step in bar:
-            if ds is not None and marker in ds:
-                continue
-            part = step(config)
-            ds = part if ds is None else ds.merge(part, combine_attrs="override")
-            if out is not None:
-                results.save(ds, out, overwrite=True)
-    return ds
-
-
-def _resumed(out, config):
-    """What the file holds. Raises PhysnetError where it was made with other options."""
-    ds = results.open(out)
-    if ds.attrs["physnet_config"] != provenance.config_json(config):
-        raise PhysnetError(
-            f"{out} was made with other options: {ds.attrs['physnet_config']}. Give the same, or start again (--force)"
-        )
-    return ds
+    return in_parts(config, steps, out=out, resume=resume, progress=progress, name="synchronisation map")
 
 
 def detune_two(system, values):

@@ -10,7 +10,7 @@ from circuits import BlockDescent, IdealDiode, LayeredNetwork
 from physnet import Centred, Clamped, OneSided, results
 from physnet.nudging import Nudging
 from studies import _rules_training as training
-from studies._digit_data import _small_digits
+from studies._digit_data import small_digits
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Bench:
 
 def _split(seed, samples):
     """((images, targets) to train on, to validate on, to test on): 64, 16 and 20 % of the 8x8 digits by `seed`."""
-    data = _small_digits(seed)
+    data = small_digits(seed)
     classes = np.eye(10, dtype="float32")
     held = len(data.train_labels) // 5
     parts = [

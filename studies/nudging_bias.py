@@ -30,17 +30,17 @@ _PROBED = 16  # training images on which gradients are compared
 class Config:
     """Options of `physnet run nudging-bias`."""
 
-    epochs: int = 8
+    epochs: int = 10
     """Passes over the training set [1]."""
     seeds: int = 3
     """Networks trained with each nudging: other weights, another order and split of the images [1]."""
     betas: tuple[float, ...] = (0.2, 1.0)
     """Strengths of the nudge [1]."""
-    channels: tuple[int, ...] = (8, 16, 32)
+    channels: tuple[int, ...] = (8, 16)
     """Channels of each 3 x 3 convolution, every one followed by pooling over 2 x 2 pixels [1]."""
     pooling: Literal["average", "max", "softmax"] = "average"
     """What a window of 2 x 2 pixels becomes after a convolution."""
-    activation: Literal["hard-sigmoid", "logistic"] = "hard-sigmoid"
+    activation: Literal["hard-sigmoid", "logistic"] = "logistic"
     """Values of the units as a function of their drive."""
     gain: float = 2.0
     """First weights are uniform within this over the square root of the fan-in [1]."""
@@ -117,9 +117,9 @@ def _train(config, name, beta, seed, optimiser):
     from physnet import Centred, CrossEntropy, Data, FixedPoint, OneSided, RandomSign, fit
     from physnet.trainer import correctly_classified
     from studies._conv_network import build
-    from studies._digit_data import _small_digits
+    from studies._digit_data import small_digits
 
-    data = _small_digits(seed)
+    data = small_digits(seed)
     kept = slice(0, config.samples)
     network_key, order_key = jax.random.split(jax.random.key(seed))
     network = build(

@@ -101,9 +101,9 @@ def run(config: Config, *, out: Path | None = None, resume: bool = False, progre
 def images(config: Config):
     """The 1,797 8x8 digits, a fifth of them for testing, stratified, split by the seed; or, of the other four fifths,
     another fifth for validation."""
-    from studies._digit_data import _small_digits
+    from studies._digit_data import small_digits
 
-    data = _small_digits(config.seed)
+    data = small_digits(config.seed)
     if not config.validate:
         return data
     from sklearn.model_selection import train_test_split

@@ -94,7 +94,9 @@ class FixedPoint(Relaxer):
 
         if self.tolerance == 0 and not self.anderson:
             state = jax.lax.fori_loop(0, steps, lambda _, state: sweep(state)[0], initial)
-            return Solution(state, jnp.full(samples, steps, jnp.int32), settled=jnp.zeros(samples, bool))
+            left = jnp.stack([_largest(leaf, samples) for leaf in jax.tree.leaves(asked(state)[1])])
+            taken = jnp.full(samples, steps, jnp.int32)
+            return Solution(state, taken, residual=jnp.max(left, axis=0), settled=jnp.zeros(samples, bool))
 
         def going(carry):
             *_, worst, _, count = carry

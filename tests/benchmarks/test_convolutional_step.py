@@ -3,9 +3,9 @@
     python -m pytest tests/benchmarks/test_convolutional_step.py --benchmark-only -s -n 0
 
 The step is the one that `fit` takes: free phase, two nudged phases, gradient, Adam; 5 x 5 kernels, pooling of 2 x 2,
-softmax readout, as many steps as `studies.conv_mnist`. It is printed beside the same with XLA's convolutions in the
-place of matrix products, with max pooling, and a backpropagation step of a feed-forward network of the same shape. The
-floor counts the multiplications of the settling layers alone, at the speed of one large matrix product.
+softmax readout, as many steps as `studies.conv_mnist`. It is printed beside a backpropagation step of a feed-forward
+network of the same shape. The floor counts the multiplications of the settling layers alone, at the speed of one large
+matrix product.
 """
 
 import statistics
@@ -18,12 +18,12 @@ import numpy as np
 import optax
 
 from physnet import Centred, CrossEntropy, EnergyRule, FixedPoint
-from physnet.networks import AveragePooling, ConvolutionalHopfield, MaxPooling
+from physnet.networks import AveragePooling, ConvolutionalHopfield
 from physnet.system import trainable_mask
 from physnet.trainer import Trainer
 
-BATCH, RUNS = 64, 9
-FREE, NUDGED = 6, 3
+BATCH, RUNS = 64, 5
+FREE, NUDGED = 15, 6
 
 
 def images():
@@ -49,7 +49,7 @@ def network(pooling, method=None):
 def ep_step(net):
     """(step function, its first argument)."""
     optimiser = optax.adam(1e-3)
-    relaxer = FixedPoint(tolerance=0.0, max_steps=FREE, nudged_steps=NUDGED)  # every step is taken
+    relaxer = FixedPoint(tolerance=2e-3, max_steps=FREE, nudged_steps=NUDGED)
     engine = Trainer(CrossEntropy(), Centred(0.5), EnergyRule(), relaxer, optimiser, {}, BATCH)
     arrays, rest = eqx.partition((net, optimiser.init(eqx.filter(net, trainable_mask(net)))), eqx.is_array)
 
@@ -95,14 +95,14 @@ def seconds(step, carry, *args):
     return time.perf_counter() - started
 
 
-def floor(pooled: bool) -> float:
+def floor() -> float:
     """Seconds that the settling layers' products would take at the speed of one product of 2048-square matrices."""
     square = jnp.ones((2048, 2048), jnp.float32)
     product = jax.jit(lambda a, carry: (a @ carry, carry[0, 0]))
     seconds(lambda c, a: product(a, c), square, square)
     speed = 2 * 2048**3 / min(seconds(lambda c, a: product(a, c), square, square) for _ in range(5))
-    forward = 2 * 64 * 32 * (16 * 36 if pooled else 64 * 25)  # of the second convolution, per sample
-    first = 2 * 32 * (144 * 36 if pooled else 576 * 25)
+    forward = 2 * 64 * 32 * 16 * 36  # of the second convolution with its pooling, per sample
+    first = 2 * 32 * 144 * 36
     sweeps = 2 * forward * (FREE + 2 * NUDGED)  # each moves both layers: one product forwards, one backwards
     gradients = 2 * (2 * forward + 2 * first)
     return BATCH * (first + sweeps + gradients) / speed
@@ -111,11 +111,8 @@ def floor(pooled: bool) -> float:
 def test_convolutional_training_step(benchmark):
     inputs, targets = images()
     cases = {
-        "average pooling, matrix products": ep_step(network(AveragePooling(), "matmul")),
-        "average pooling, lax.conv": ep_step(network(AveragePooling(), "xla")),
-        "max pooling, lax.conv": ep_step(network(MaxPooling(), "xla")),
-        "backpropagation, average pooling": backpropagation_step(network(AveragePooling(), "matmul")),
-        "backpropagation, max pooling": backpropagation_step(network(MaxPooling(), "xla")),
+        "EP, average pooling": ep_step(network(AveragePooling())),
+        "backpropagation, average pooling": backpropagation_step(network(AveragePooling())),
     }
     for case in cases.values():
         seconds(*case, inputs, targets)
@@ -125,8 +122,7 @@ def test_convolutional_training_step(benchmark):
         return {name: statistics.median(row[name] for row in rows) for name in cases}
 
     found = benchmark.pedantic(measure, rounds=1)
-    first = found["average pooling, matrix products"]
+    first = found["EP, average pooling"]
     for name, value in found.items():
         print(f"\n{name:36}{1e3 * value:8.1f} ms{value / first:8.2f} of the first", end="")
-    print(f"\nfloor, average pooling {1e3 * floor(True):.1f} ms, max pooling {1e3 * floor(False):.1f} ms")
-    assert first < 1.1 * found["max pooling, lax.conv"]
+    print(f"\nfloor {1e3 * floor():.1f} ms")

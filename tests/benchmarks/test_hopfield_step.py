@@ -33,6 +33,9 @@ FIXED = FixedPoint(update="synchronous", tolerance=0.0, max_steps=FREE, nudged_s
 LADDER = [1e-4, 5e-5, 2e-5, 1e-5, 5e-6, 2e-6, 1e-6]  # tolerances, of which the loosest that is accurate enough counts
 
 
+FLOOR = FixedPoint(tolerance=0.0, max_steps=1, nudged_steps=1)  # what a step costs that hardly settles
+
+
 def stopping(tolerance: float) -> FixedPoint:
     return FixedPoint(tolerance=tolerance, max_steps=FREE, nudged_steps=2 * NUDGED)
 
@@ -147,6 +150,7 @@ def test_hopfield_step(benchmark, trained):
         "hoisted": (lambda *args: plain_step(*args, True), theta),
         "fixed": our_step(net, FIXED),
         "stopped": our_step(net, stopped),
+        "floor": our_step(net, FLOOR),
     }
     for step, carry in ways.values():
         milliseconds(step, carry, inputs, targets)  # compile, warm up
@@ -165,7 +169,7 @@ def test_hopfield_step(benchmark, trained):
         f"with x W once {took['hoisted']:.2f} ms, fixed {FREE} + {NUDGED} {took['fixed']:.2f} ms, "
         f"stopped at {stopped.tolerance:g} after {steps[0]:.1f} + {steps[1]:.1f} {took['stopped']:.2f} ms;   "
         f"plain / fixed {took['plain'] / took['fixed']:.2f}   plain / stopped {took['plain'] / took['stopped']:.2f}   "
-        f"fixed / stopped {took['fixed'] / took['stopped']:.2f}   "
+        f"fixed / stopped {took['fixed'] / took['stopped']:.2f}   1 + 1 steps {took['floor']:.2f} ms   "
         f"errors {', '.join(f'{way} {value:.1e}' for way, value in error.items())}"
     )
     assert error["stopped"] <= error["plain"] and error["fixed"] <= 1.05 * error["plain"]

@@ -58,9 +58,9 @@ def _settling(figure, ds):
     axes.fill_between(ds.step, low, high, color=BLUE, alpha=0.2, lw=0, label="5 to 95 % of test images")
     axes.plot(ds.step, middle, color=BLUE, label="median")
     steps = float(ds.steps[-1])
-    axes.axvline(steps, color=GREY, ls="--", label="steps of a free phase in training, mean")
+    axes.axvline(steps, color=GREY, ls="--", label="mean in training")
     axes.set(xlabel="steps of the free phase", ylabel="largest change of a unit in one step (1)", yscale="log")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
 
 
 def bias_figures(ds):

@@ -16,8 +16,9 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from physnet import precision
 from physnet.discrete import PrimitiveSystem
-from physnet.errors import PhysnetError, require_instance
+from physnet.errors import require_instance
 from physnet.networks.activation import Activation, HardSigmoid
+from physnet.networks.convolutional_checks import check_ends, error, layer_shapes
 from physnet.networks.pooling import METHODS, MaxPooling, Pooling
 from physnet.system import Parameter
 from physnet.variable import Variable
@@ -79,19 +80,19 @@ class ConvolutionalHopfield(PrimitiveSystem):
         self.pooling = MaxPooling() if pooling is None else pooling
         require_instance(self.pooling, Pooling, "ConvolutionalHopfield: pooling")
         if method is not None and method not in METHODS:
-            raise _error(f'method is {method!r}; choose "matmul", "xla", or None for the faster of both.')
+            raise error(f'method is {method!r}; choose "matmul", "xla", or None for the faster of both.')
         if isinstance(padding, bool) or not isinstance(padding, int | np.integer) or padding < 0:
-            raise _error(f"padding is {padding!r}; give a number of pixels, 0 for none.")
+            raise error(f"padding is {padding!r}; give a number of pixels, 0 for none.")
         self.shape, self.padding, self.flat = tuple(int(n) for n in shape), int(padding), bool(flat)
         self.method, self.driven = method, bool(driven)
         parts = tuple(jax.tree.map(jnp.asarray, tuple(part)) for part in (kernels, weights))
         sizes = layer_shapes(self.shape, *parts, self.pooling.size, self.padding)
         biases = [np.zeros(size[-1:]) for size in sizes] if biases is None else list(biases)
         readout = None if readout is None else tuple(jnp.asarray(part) for part in readout)
-        _check_ends(sizes, biases, parts[1], readout)
+        check_ends(sizes, biases, parts[1], readout)
         parts = (*parts, tuple(map(jnp.asarray, biases)), readout, jnp.asarray(input_gain))
         if not driven and not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(parts)):
-            raise _error("kernels, weights, biases, readout or input_gain hold NaN or infinite values.")
+            raise error("kernels, weights, biases, readout or input_gain hold NaN or infinite values.")
         dtype = precision.dtype_of((parts[0], parts[1]))
         parts = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parts)
         self.kernels, self.weights, self.biases, self.readout, self.input_gain = parts
@@ -100,7 +101,7 @@ class ConvolutionalHopfield(PrimitiveSystem):
         for activation in self.activations:
             require_instance(activation, Activation, "ConvolutionalHopfield: activations")
         if len(self.activations) != len(sizes):
-            raise _error(f"{len(self.activations)} activations for {len(sizes)} layers; give one, or one for each.")
+            raise error(f"{len(self.activations)} activations for {len(sizes)} layers; give one, or one for each.")
 
     @classmethod
     def random(
@@ -130,7 +131,7 @@ class ConvolutionalHopfield(PrimitiveSystem):
             return jax.random.uniform(next(keys), shape, dtype, -1, 1) * limit
 
         if any(int(n) < 1 for n in (*shape, *channels, *dense, kernel)) or (readout is not None and readout < 1):
-            raise _error("shape, channels, dense, kernel and readout are whole numbers of at least 1.")
+            raise error("shape, channels, dense, kernel and readout are whole numbers of at least 1.")
         kernels = [uniform(kernel, kernel, n, m) for n, m in zip((shape[-1], *channels), channels)]
         pooling = options.get("pooling") or MaxPooling()
         sizes = layer_shapes(shape, kernels, (), pooling.size, options.get("padding", 0))
@@ -311,57 +312,3 @@ class ConvolutionalHopfield(PrimitiveSystem):
         response = rows @ columns.T
         softest = jnp.max(jnp.linalg.eigvalsh((response + response.T) / 2))
         return jnp.where(softest == 0, 1, 1 / jnp.where(softest == 0, 1, softest))
-
-
-def _error(text: str) -> PhysnetError:
-    return PhysnetError(f"ConvolutionalHopfield: {text}")
-
-
-def layer_shapes(shape, kernels, weights, pool: int, padding: int) -> tuple[tuple[int, ...], ...]:
-    """Shape of the state of each layer. Raises PhysnetError naming the array that does not fit."""
-    if len(shape) != 3 or any(n < 1 for n in shape):
-        raise _error(f"shape is {tuple(shape)}; give (row, column, channel) of the images, each at least 1.")
-    if not kernels:
-        raise _error("no kernels; give one (k, k, before, after) for each convolution, or use LayeredHopfield.")
-    found, here = [], tuple(shape)
-    for i, kernel in enumerate(kernels):
-        if kernel.ndim != 4 or kernel.shape[0] != kernel.shape[1] or 0 in kernel.shape:
-            raise _error(f"kernel_{i} has shape {kernel.shape}; give (k, k, before, after).")
-        if kernel.shape[2] != here[2]:
-            raise _error(
-                f"kernel_{i} has shape {kernel.shape}, but the layer before has {here[2]} channels, which its third "
-                "axis counts."
-            )
-        sides = [n + 2 * padding - kernel.shape[0] + 1 for n in here[:2]]
-        if min(sides) < pool or any(side % pool for side in sides):
-            raise _error(
-                f"convolution {i} of {here[0]} x {here[1]} pixels, padding {padding}, by kernel_{i} of shape "
-                f"{kernel.shape} gives {sides[0]} x {sides[1]}, which windows of {pool} x {pool} do not tile. Change "
-                "the padding, the kernel or the size of the pooling."
-            )
-        here = (sides[0] // pool, sides[1] // pool, kernel.shape[3])
-        found.append(here)
-    for i, weight in enumerate(weights, start=len(found)):
-        if weight.ndim != 2 or weight.shape[0] != prod(here):
-            raise _error(
-                f"weight_{i} has shape {weight.shape}, but the layer before has {prod(here)} units, which its first "
-                "axis counts."
-            )
-        here = weight.shape[1:]
-        found.append(here)
-    return tuple(found)
-
-
-def _check_ends(sizes, biases, weights, readout) -> None:
-    if len(biases) != len(sizes):
-        raise _error(f"{len(biases)} biases for {len(sizes)} layers; give one vector for each.")
-    for i, (bias, size) in enumerate(zip(biases, sizes)):
-        if np.shape(bias) != size[-1:]:
-            raise _error(f"bias_{i} has shape {np.shape(bias)}; give one number for each of {size[-1]} channels.")
-    if readout is None:
-        if not weights:
-            raise _error("neither dense layers nor a readout; outputs are a vector: give weights or readout=(W, b).")
-        return
-    shapes, width = [part.shape for part in readout], prod(sizes[-1])
-    if len(shapes) != 2 or len(shapes[1]) != 1 or shapes[0] != (width, *shapes[1]):
-        raise _error(f"the readout has shapes {shapes}; give a matrix ({width}, output) and a vector (output,).")

@@ -25,19 +25,25 @@ def branch_currents(system, state: Float[Array, " free"], inputs: Float[Array, "
     node (shared equally where several hold one node), a voltage source what it asks at its own. A voltage source that
     closes a loop of others is given no current: how they share one is not determined. Capacitors carry none.
     """
-    driven = system.driven(inputs)
-    potentials = system.potentials(state, inputs)
-    currents = {id(group): group.current(potentials) for group in (*driven.conductors, *driven.capacitors)}
-    imbalance = system.residual(state, inputs)
+    driven, unknowns = system.driven(inputs), system.unknowns(state)
+    potentials = driven.potentials(unknowns)
+    flows = {id(group): group.flows(group.values(potentials, unknowns)) for group in driven.conductors}
+    imbalance = driven.balance(unknowns)
     for group, shares in zip(driven.ideal_diodes, _ideal_diode_shares(driven, potentials, imbalance)):
-        currents[id(group)] = shares
+        flows[id(group)] = jnp.stack([shares, -shares])
     leaving = jnp.zeros_like(potentials)
     for group in (*driven.conductors, *driven.ideal_diodes):
-        current = currents[id(group)]
-        leaving = leaving.at[group.first].add(current).at[group.second].add(-current)
+        leaving = leaving.at[group.terminals].add(flows[id(group)][: group.terminals.shape[0]])
+    currents = {key: flow[0] for key, flow in flows.items()}
+    for group in driven.capacitors:
+        currents[id(group)] = group.current(potentials)
+    # Potentials are group + offsets @ voltages; by conservation of energy the transpose gives the currents.
+    sources = jnp.zeros(sum(len(group.names) for group in driven.voltage_sources), leaving.dtype)
+    sources = sources.at[driven.offset_source].add(-driven.offset_sign * leaving[driven.offset_node])
+    start = 0
     for group in driven.voltage_sources:
-        # Potentials are group + offsets @ voltages; by conservation of energy the transpose gives the currents.
-        currents[id(group)] = -(system.offsets.T @ leaving)
+        currents[id(group)] = sources[start : start + len(group.names)]
+        start += len(group.names)
     return jnp.concatenate([currents[id(group)] for group in driven.groups()])
 
 
@@ -61,32 +67,34 @@ def _ideal_diode_shares(driven, potentials, imbalance):
 def branch_dataset(equilibrium, **attributes):
     """A `physnet-1` dataset of every element at an equilibrium of a circuit: by name, with kind, certificate included.
 
-    Power is absorbed power, voltage times current: positive in a resistor, negative in a source that delivers. It sums
-    to zero over the branches (Tellegen). attributes: title, summary, references, seed, config; anything else becomes a
-    global attribute. Raises PhysnetError for an equilibrium of another system.
+    Power is absorbed power, the sum of v i over the terminals: positive in a resistor, negative in a source that
+    delivers. It sums to zero over the branches (Tellegen). attributes: title, summary, references, seed, config;
+    anything else becomes a global attribute. Raises PhysnetError for an equilibrium of another system.
     """
-    from circuits.circuit_system import CircuitSystem
+    from circuits.contract import CircuitContract
     from physnet import datasets
 
     system, state, inputs = equilibrium.system, equilibrium.state, equilibrium.inputs
-    if not isinstance(system, CircuitSystem):
+    if not isinstance(system, CircuitContract):
         raise PhysnetError(
             f"branch_dataset: this is a state of {'no system' if system is None else type(system).__name__}; pass what "
             "relax() returned for a circuit made by Circuit.build()."
         )
-    sample = ("sample",) if state.ndim == 2 else ()
+    sample = ("sample",) if jnp.ndim(equilibrium.residual) else ()
     dims = (*sample, "branch")
-    functions = (branch_voltages, branch_currents)
+    from circuits.power import branch_powers
+
+    functions = (branch_voltages, branch_currents, branch_powers)
     if sample:
         functions = [jax.vmap(f, in_axes=(None, 0, 0)) for f in functions]
-    v, i = (f(system, state, inputs) for f in functions)
+    v, i, power = (f(system, state, inputs) for f in functions)
     kinds = [group.element.kind for group in system.groups() for _ in group.names]
     return datasets.build(
         system,
         [
             (Variable("branch_voltage", dims, "V", "voltage of each element, first terminal above second"), v),
             (Variable("branch_current", dims, "A", "current of each element, first terminal to second"), i),
-            (Variable("branch_power", dims, "W", "power absorbed by each element"), v * i),
+            (Variable("branch_power", dims, "W", "power absorbed by each element"), power),
             (Variable("residual", sample, "1", "relative residual of Kirchhoff's current law"), equilibrium.residual),
             (Variable("converged", sample, "1", "whether the steady state was reached"), equilibrium.converged),
         ],
@@ -95,6 +103,6 @@ def branch_dataset(equilibrium, **attributes):
             (Variable("kind", ("branch",), "1", "kind of element"), np.asarray(kinds)),
         ],
         default_title="Branch voltages, currents and powers of a circuit",
-        dtype=state.dtype,
+        dtype=equilibrium.outputs.dtype,
         **attributes,
     )

@@ -5,88 +5,83 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from circuits.elements import Element, IdealDiode, VoltageSource
+from circuits.bundle import Branch, Bundle, Names
+from circuits.elements import IdealDiode, VoltageSource
+from circuits.elements.base import MultiTerminal
 from physnet.errors import PhysnetError
 
 GROUND = "0"
 
 
 @dataclass(frozen=True)
-class Branch:
-    """One element of a circuit: its name, its two nodes, and itself."""
-
-    name: str
-    first: str
-    second: str
-    element: Element
-
-    @property
-    def title(self) -> str:
-        """The element as an error message calls it: resistor R3."""
-        return f"{self.element.kind.replace('_', ' ')} {self.name}"
-
-
-@dataclass(frozen=True)
 class Topology:
-    """Where every potential comes from: the potential of a node is that of its group plus offsets @ source voltages.
+    """Where every potential comes from: that of its group, plus the voltages of the sources on the way.
 
     nodes: every node, ground first. free: the node whose potential stands for each free group, in order. group: for
-    each node, the index into `free`, or len(free) for a node at a fixed potential. offsets: (node, source), +1 or -1
-    for the sources on the way from the group's reference to the node, else 0. redundant: sources that close a loop of
-    others.
+    each node, the index into `free`, or len(free) for a node at a fixed potential. offset_node, offset_source,
+    offset_sign: one entry for each source on the way from a group's reference to a node. redundant: sources that close
+    a loop of others.
     """
 
-    nodes: tuple[str, ...]
-    free: tuple[str, ...]
-    group: tuple[int, ...]
-    offsets: np.ndarray
+    nodes: Names
+    free: Names
+    group: np.ndarray
+    offset_node: np.ndarray
+    offset_source: np.ndarray
+    offset_sign: np.ndarray
     redundant: tuple[str, ...]
 
     def potentials(self, state, sources) -> np.ndarray:
         """Potential of every node, V, from those of the free groups and the source voltages."""
-        return np.append(state, 0.0)[list(self.group)] + self.offsets @ np.asarray(sources, dtype=float)
+        potentials = np.append(state, 0.0)[self.group]
+        np.add.at(potentials, self.offset_node, self.offset_sign * np.asarray(sources, float)[self.offset_source])
+        return potentials
 
 
-def analyse(branches: list[Branch], inputs: tuple[str, ...]) -> Topology:
+def analyse(nodes: list[str], bundles: list[Bundle], inputs: tuple[str, ...]) -> Topology:
     """Finds the free potentials of a circuit. Raises PhysnetError for loops of sources and nodes that float."""
-    nodes = tuple(dict.fromkeys([GROUND, *(node for b in branches for node in (b.first, b.second))]))
-    sources = [b for b in branches if isinstance(b.element, VoltageSource)]
-    reference, paths, redundant = _rigid_groups(nodes, sources, inputs)
-    free = tuple(node for node in nodes if reference[node] == node and node != GROUND)
-    index = {node: i for i, node in enumerate(free)} | {GROUND: len(free)}
-    offsets = np.zeros((len(nodes), len(sources)))
-    for i, node in enumerate(nodes):
-        for source, sign in paths[node].items():
-            offsets[i, source] = sign
+    sources = branches_of(bundles, nodes, VoltageSource)
+    number = {node: i for i, node in enumerate(nodes)} if sources else {}
+    reference, entries, redundant = _rigid_groups(nodes, number, sources, inputs)
+    own = np.arange(len(nodes))
+    is_free = (reference == own) & (own != 0)
+    index = np.full(len(nodes), int(is_free.sum()), np.int32)
+    index[is_free] = np.arange(is_free.sum())
+    columns = [np.array(column, np.int32) for column in zip(*entries)] or [np.zeros(0, np.int32)] * 3
     topology = Topology(
-        nodes,
-        free,
-        tuple(index[reference[node]] for node in nodes),
-        offsets,
-        tuple(redundant),
+        Names(nodes), Names(nodes[i] for i in np.flatnonzero(is_free)), index[reference], *columns, tuple(redundant)
     )
-    _check_nothing_floats(topology, branches)
-    _check_ideal_diodes(topology, branches, sources)
+    _check_nothing_floats(topology, bundles)
+    _check_ideal_diodes(topology, number or {node: i for i, node in enumerate(nodes)}, bundles, sources)
     return topology
 
 
-def _rigid_groups(nodes, sources, inputs):
-    """(reference node of each node, {source: sign} from it to the node, redundant sources)."""
+def branches_of(bundles: list[Bundle], nodes: list[str], kind: type) -> list[Branch]:
+    """Every element of a kind by itself, in order."""
+    return [b.branch(i, nodes) for b in bundles if isinstance(b.element, kind) for i in range(len(b.names))]
+
+
+def _rigid_groups(nodes, number, sources, inputs):
+    """(reference of each node, (node, source, sign) entries on the ways from it, redundant sources)."""
     neighbours = defaultdict(list)
     for k, source in enumerate(sources):
-        neighbours[source.first].append((source.second, k, -1))
-        neighbours[source.second].append((source.first, k, +1))
-    reference, paths, tree = {}, {}, set()
-    for start in nodes:  # ground comes first, so its group is the fixed one
-        if start in reference:
+        first, second = number[source.first], number[source.second]
+        neighbours[first].append((second, k, -1))
+        neighbours[second].append((first, k, +1))
+    reference = np.arange(len(nodes))
+    paths, tree = {}, set()
+    for start in sorted(neighbours):  # ground comes first, so its group is the fixed one
+        if start in paths:
             continue
-        reference[start], paths[start] = start, {}
+        paths[start] = {}
         queue = deque([start])
         while queue:
             here = queue.popleft()
             for there, k, sign in neighbours[here]:
-                if there not in reference:
+                if there not in paths:
                     reference[there] = start
                     paths[there] = paths[here] | {k: paths[here].get(k, 0) + sign}
                     queue.append(there)
@@ -94,17 +89,18 @@ def _rigid_groups(nodes, sources, inputs):
     redundant = []
     for k, source in enumerate(sources):
         if k not in tree:
-            _check_loop(source, k, sources, paths, inputs)
+            _check_loop(source, k, sources, paths[number[source.first]], paths[number[source.second]], inputs)
             redundant.append(source.name)
-    return reference, paths, redundant
+    entries = [(node, k, sign) for node, path in paths.items() for k, sign in path.items() if sign]
+    return reference, entries, redundant
 
 
-def _check_loop(source, k, sources, paths, inputs):
+def _check_loop(source, k, sources, to_first, to_second, inputs):
     """A source that closes a loop must agree with the others in it, whatever the inputs."""
     loop = defaultdict(int, {k: -1})
-    for other, sign in paths[source.first].items():
+    for other, sign in to_first.items():
         loop[other] += sign
-    for other, sign in paths[source.second].items():
+    for other, sign in to_second.items():
         loop[other] -= sign
     members = [other for other in loop if loop[other]]
     values = {other: float(sources[other].element.voltage) for other in members}
@@ -124,44 +120,47 @@ def _check_loop(source, k, sources, paths, inputs):
         )
 
 
-def _check_nothing_floats(topology, branches):
+def _check_nothing_floats(topology: Topology, bundles: list[Bundle]):
     """Every free group needs a conducting way to a fixed potential, or its own potential means nothing."""
-    number = {node: i for i, node in enumerate(topology.nodes)}
     fixed = len(topology.free)
-    neighbours = defaultdict(set)
-    for branch in branches:
-        if bool(np.all(branch.element.conducts)):
-            a, b = (topology.group[number[node]] for node in (branch.first, branch.second))
-            neighbours[a].add(b)
-            neighbours[b].add(a)
-    reached, queue = {fixed}, [fixed]
-    while queue:
-        for other in neighbours[queue.pop()] - reached:
-            reached.add(other)
-            queue.append(other)
-    floating = [node for node, group in zip(topology.nodes, topology.group) if group not in reached]
-    if floating:
-        grounded = any(GROUND in (b.first, b.second) for b in branches)
+    starts, ends = [], []
+    for bundle in bundles:
+        groups = topology.group[bundle.nodes]
+        if isinstance(bundle.element, MultiTerminal):
+            pairs = [(groups[a], groups[b]) for a, b in bundle.element.couples]
+            pairs += [(groups[a], np.full_like(groups[a], fixed)) for a in bundle.element.holds]
+        else:
+            ties = np.broadcast_to(np.asarray(bundle.element.conducts), groups[0].shape)
+            pairs = [(groups[0][ties], groups[1][ties])]
+        for a, b in pairs:
+            starts.append(a)
+            ends.append(b)
+    a, b = (np.concatenate([np.zeros(0, np.int32), *ends_]) for ends_ in (starts, ends))
+    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), (fixed + 1, fixed + 1))
+    _, island = connected_components(graph, directed=False)
+    adrift = island[topology.group] != island[fixed]
+    if adrift.any():
+        floating = [topology.nodes[i] for i in np.flatnonzero(adrift)]
+        grounded = any((bundle.nodes == 0).any() for bundle in bundles)
         one = len(floating) == 1
         names = ("node " if one else "nodes ") + ", ".join(floating[:20]) + (", ..." if len(floating) > 20 else "")
         raise PhysnetError(
             f"{names} {'floats' if one else 'float'}: no way through resistors (above 0 S), Shockley diodes or voltage "
-            f"sources leads from {'it' if one else 'them'} to a fixed potential (capacitors, current sources and ideal "
-            "diodes do not settle a node). "
+            f"sources leads from {'it' if one else 'them'} to a fixed potential (capacitors, current sources, ideal "
+            "diodes and the control terminals of other elements do not settle a node). "
             + ("Connect it, or remove it." if grounded else f'No element is connected to ground, the node "{GROUND}".')
         )
 
 
-def _check_ideal_diodes(topology, branches, sources):
+def _check_ideal_diodes(topology, number, bundles, sources):
     """Ideal diodes are bounds on one free potential each, which must leave room for it at the declared voltages."""
-    number = {node: i for i, node in enumerate(topology.nodes)}
+    diodes = branches_of(bundles, topology.nodes, IdealDiode)
+    if not diodes:
+        return
     fixed = len(topology.free)
-    voltages = [float(source.element.voltage) for source in sources]
-    potentials = topology.potentials(np.zeros(fixed), voltages)
+    potentials = topology.potentials(np.zeros(fixed), [float(source.element.voltage) for source in sources])
     lowest, highest = {}, {}
-    for diode in branches:
-        if not isinstance(diode.element, IdealDiode):
-            continue
+    for diode in diodes:
         anode, cathode = number[diode.first], number[diode.second]
         groups = topology.group[anode], topology.group[cathode]
         forward = potentials[anode] - potentials[cathode]

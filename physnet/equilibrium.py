@@ -36,7 +36,8 @@ class Equilibrium(eqx.Module):
     converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite, 3
     beta beyond the reach of a holomorphic nudging.
     displacement: state minus the free state, for a nudged phase; None for a free one.
-    memory: what the relaxer can use again in nudged phases. inputs, system: what was relaxed.
+    memory: what the relaxer can use again in nudged phases. strategy: which of the relaxer's `strategies` found it,
+    None for a relaxer that has only one. inputs, system: what was relaxed.
     """
 
     state: PyTree
@@ -49,6 +50,7 @@ class Equilibrium(eqx.Module):
     status: Int[Array, " *sample"]
     displacement: PyTree | None = None
     memory: PyTree | None = None
+    strategy: Int[Array, " *sample"] | None = None
     inputs: Array | None = None
     system: System | None = None
 
@@ -108,6 +110,7 @@ def settle(
         status,
         displacement,
         solution.memory,
+        solution.strategy,
     )
 
 

@@ -8,8 +8,7 @@ from jaxtyping import Array
 from physnet.cost import Cost
 from physnet.equilibrium import Equilibrium
 from physnet.gradients import EPGradient, complete, prepare
-from physnet.linearise import solve_transposed
-from physnet.problem import Problem, flatten
+from physnet.problem import flatten
 from physnet.relaxers.base import Relaxer
 from physnet.system import System, trainable_mask
 
@@ -19,8 +18,9 @@ def implicit_gradient(
 ) -> EPGradient:
     """dC/dtheta by the implicit function theorem at the free steady state: the reference for every EP gradient.
 
-    dC/dtheta - lambda . dr/dtheta with J^T lambda = dC/ds, r the residual and J = dr/ds, solved densely on the
-    coordinates that are free to move. Needs no energy. Arguments, result and errors as for `ep_gradient`.
+    dC/dtheta - lambda . dr/dtheta with J^T lambda = dC/ds, r the residual and J = dr/ds, solved on the
+    coordinates that are free to move (`System.adjoints`). Needs no energy. Arguments, result and errors as for
+    `ep_gradient`.
     """
     inputs, targets, relaxer, free = prepare(system, inputs, targets, cost, relaxer, throw, "implicit_gradient")
     result = _implicit(system, inputs, targets, cost, free)
@@ -30,13 +30,11 @@ def implicit_gradient(
 def implicit_from_states(system: System, inputs: Array, targets: Array, cost: Cost, free: Equilibrium) -> EPGradient:
     """The traceable core of `implicit_gradient`, from free equilibria (sample, ...)."""
 
-    def adjoint(sample):
-        state, inputs, target = sample
-        slope = jax.grad(lambda s: cost(system.outputs(s, inputs), target))(state)
-        return solve_transposed(Problem(system, inputs), state, slope)
+    def slope(state, inputs, target):
+        return jax.grad(lambda s: cost(system.outputs(s, inputs), target))(state)
 
-    # One sample at a time: a dense Jacobian each is large enough.
-    adjoints = jax.lax.map(adjoint, (free.state, inputs, targets))
+    slopes = jax.vmap(slope)(free.state, inputs, targets)
+    adjoints = system.adjoints(free.state, inputs, slopes, free.memory)
     theta, rest = eqx.partition(system, trainable_mask(system))
 
     def lagrangian(theta):

@@ -130,12 +130,20 @@ class System(eqx.Module):
         return None
 
     def diffusion(self, state: PyTree, inputs: Array) -> PyTree | None:
-        """Amplitude of additive white noise on each state variable, shaped like the state, in its unit per sqrt(s).
+        """Amplitude of each source of additive white noise; None for a system without noise.
 
-        ds = vector_field dt + diffusion dW with independent Wiener processes W; it must not depend on the variables
-        that it moves. None for a system without noise.
+        ds = vector_field dt + noise_to_state(diffusion dW) with independent Wiener processes W, one for each number.
+        By default shaped like the state, one source for each state variable, in its unit per sqrt(s). It must not
+        depend on the variables that it moves.
         """
         return None
+
+    def noise_to_state(self, noise: PyTree, inputs: Array) -> PyTree:
+        """What noise of the sources, shaped like `diffusion`, does to the state; linear, the identity by default.
+
+        For noise that reaches several state variables at once: the current noise of a resistor between two nodes.
+        """
+        return noise
 
     def mobility(self, force: PyTree) -> PyTree:
         """Turns a force, shaped like the state, into a rate ds/dt; the identity without capacitances or masses."""
@@ -234,6 +242,23 @@ class System(eqx.Module):
         """Directions along which the system does not change (a common phase), each shaped like the state."""
         return ()
 
+    def output_response(self, state: PyTree, inputs: Array) -> Float[Array, "output output"]:
+        """How far each output moves per unit of a nudge's force on another, at a free state; see `linearise`."""
+        from physnet.linearise import output_response
+
+        return output_response(self, state, inputs)
+
+    def adjoints(self, states: PyTree, inputs: Array, right: PyTree, memory: PyTree | None = None) -> PyTree:
+        """x with J^T x = right at the free states of a batch, zero where a bound holds; shaped like the states.
+
+        memory: what the relaxer left behind (`Equilibrium.memory`), for systems with a solver that can use it.
+        """
+        from physnet.linearise import solve_transposed
+        from physnet.problem import Problem
+
+        # One sample at a time: a dense Jacobian each is large enough.
+        return jax.lax.map(lambda s: solve_transposed(Problem(self, s[1]), s[0], s[2]), (states, inputs, right))
+
     def nudging_scale(self, state: PyTree, inputs: Array) -> Float[Array, ""]:
         """The beta, in units of energy over cost, at which a negative nudge first unbinds the outputs.
 
@@ -242,9 +267,7 @@ class System(eqx.Module):
         Where there is no energy, one over the largest singular value: a measure, not a bound. 1 where the outputs
         cannot move, and any beta will do.
         """
-        from physnet.linearise import output_response
-
-        response = output_response(self, state, inputs)
+        response = self.output_response(state, inputs)
         softest = jnp.max(jnp.linalg.eigvalsh(response)) if self.conservative else jnp.linalg.norm(response, 2)
         return jnp.where(softest == 0, 1, 1 / jnp.where(softest == 0, 1, softest))
 

@@ -4,7 +4,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from circuits import Circuit, IdealDiode, OperatingPoint, Resistor, ShockleyDiode, VoltageSource
+from circuits import Circuit, IdealDiode, LayeredNetwork, OperatingPoint, Resistor, ShockleyDiode, VoltageSource
 from physnet import PhysnetError, relax
 
 
@@ -159,6 +159,6 @@ def test_a_constraint_of_ones_own_is_refused():
         base().add("X1", "mid", "x", Follower(1.0))
 
 
-def test_operating_point_refuses_what_needs_no_care():
-    with pytest.raises(PhysnetError, match=r"OperatingPoint refuses .* none of its elements is exponential"):
-        relax(base().build(), relaxer=OperatingPoint())
+def test_operating_point_refuses_what_is_no_circuit():
+    with pytest.raises(PhysnetError, match=r"OperatingPoint refuses .* it is not a circuit of elements"):
+        relax(LayeredNetwork([np.eye(2)]), [1.0], relaxer=OperatingPoint())

@@ -92,7 +92,8 @@ def test_a_node_name_is_one_output_and_datasets_say_what_made_them():
     ds = branch_dataset(relax(system), seed=3, config={"case": "divider"})
     assert results.validate(ds) == [] and ds.attrs["physnet_seed"] == 3
     assert "divider" in ds.attrs["physnet_config"] and ds.attrs["physnet_precision"] == "double"
-    assert '"names": ["R1", "R2"]' in ds.attrs["physnet_system"]
+    assert '"count": 2' in ds.attrs["physnet_system"]
+    assert ds.branch.values.tolist() == ["R1", "R2", "V1"]
 
 
 def test_a_layered_network_is_described_in_its_dataset():

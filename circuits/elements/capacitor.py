@@ -22,6 +22,10 @@ class Capacitor(Element):
     law = "charge"
     quadratic = True
 
+    @classmethod
+    def example(cls):
+        return cls(0.7)
+
     def current(self, voltage):
         return jnp.zeros_like(self.capacitance * voltage)
 

@@ -21,6 +21,10 @@ class CurrentSource(Element):
     kind = "current_source"
     quadratic = True
 
+    @classmethod
+    def example(cls):
+        return cls(0.7)
+
     def current(self, voltage):
         return self.current_value + jnp.zeros_like(voltage)
 

@@ -22,6 +22,10 @@ class Resistor(Element):
 
     quadratic = True
 
+    @classmethod
+    def example(cls):
+        return cls(0.7)
+
     @property
     def kind(self):
         return "resistor" if self.trainable else "fixed_resistor"

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, above_zero, first_not
+from circuits.lambert_w import log_lambert
 from physnet.errors import PhysnetError
 from physnet.system import Parameter
 from physnet.variable import Variable
@@ -55,6 +56,23 @@ class ShockleyDiode(Element):
 
     def knee(self, current):
         return self.thermal_voltage * jnp.log1p(current / self.saturation_current)
+
+    def on_load_line(self, source, conductance, start):
+        """Lambert's W, from any start: v = a (log w - log(Is / a g)), w + log w = log(Is / a g) + (J + Is) / a g.
+
+        Where w is at most 1 the other form of the same number, v = (J + Is) / g - a w, keeps more of its digits. Both
+        lose those of a voltage far below a; two steps of Newton's method restore them.
+        """
+        a, saturation = self.thermal_voltage, self.saturation_current
+        drive = (source + saturation) / (a * conductance)
+        log_ratio = jnp.log(saturation / (a * conductance))
+        omega = log_lambert(log_ratio + drive)
+        conducting = jnp.log(jnp.where(omega > 1, omega, 1)) - log_ratio
+        voltage = a * jnp.where(omega > 1, conducting, drive - omega)
+        for _ in range(2):
+            excess = self.current(voltage) + conductance * voltage - source
+            voltage = voltage - excess / (self.differential_conductance(voltage) + conductance)
+        return voltage
 
     def fault(self):
         wrong = first_not(above_zero, self.saturation_current)

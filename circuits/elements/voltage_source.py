@@ -23,6 +23,10 @@ class VoltageSource(Element):
     kind = "voltage_source"
     law = "voltage"
 
+    @classmethod
+    def example(cls):
+        return cls(0.7)
+
     def current(self, voltage):
         return jnp.full_like(voltage - self.voltage, jnp.nan)
 

@@ -44,20 +44,27 @@ class Adaptive(Engine):
         start, unravel = ravel_pytree(initial)
         start = start.astype(times.dtype)
 
+        # diffrax solves implicit stages for ds/dt, to the tolerances of s. In seconds the rounding of ds/dt in a fast
+        # circuit (1e10 V/s) is far above these: no stage would converge, and steps would shrink without end.
+        unit = jnp.ones((), times.dtype) if key is not None else _unit_of_time(system, signal, times, start, unravel)
+
         def velocity(t, position, args):
             system, signal = args
-            return ravel_pytree(system.vector_field(unravel(position), signal.at(t)))[0]
+            return unit * ravel_pytree(system.vector_field(unravel(position), signal.at(unit * t)))[0]
 
         terms, solver, control = diffrax.ODETerm(velocity), self.solver or diffrax.Kvaerno5(), (1e-8, 1e-10)
         if key is not None:
-            shape = jax.ShapeDtypeStruct(start.shape, start.dtype)
+            sources, unravel_noise = ravel_pytree(system.diffusion(initial, signal.at(times[0])))
+            shape = jax.ShapeDtypeStruct(sources.shape, start.dtype)
             path = diffrax.VirtualBrownianTree(
                 times[0], times[-1], (times[-1] - times[0]) * 1e-7, shape, key, diffrax.SpaceTimeLevyArea
             )
 
             def amplitude(t, position, args):
                 system, signal = args
-                return _diagonal(ravel_pytree(system.diffusion(unravel(position), signal.at(t)))[0])
+                inputs = signal.at(t)
+                sigma = ravel_pytree(system.diffusion(unravel(position), inputs))[0]
+                return _operator(sigma, lambda noise: system.noise_to_state(noise, inputs), unravel_noise)
 
             terms = diffrax.MultiTerm(terms, diffrax.ControlTerm(amplitude, path))
             solver, control = self.solver or diffrax.ShARK(), (1e-3, 1e-5)
@@ -68,12 +75,12 @@ class Adaptive(Engine):
         solution = diffrax.diffeqsolve(
             terms,
             solver,
-            t0=times[0],
-            t1=times[-1],
+            t0=times[0] / unit,
+            t1=times[-1] / unit,
             dt0=None if key is None else (times[-1] - times[0]) * 1e-4,
             y0=start,
             args=(system, signal),
-            saveat=diffrax.SaveAt(ts=times),
+            saveat=diffrax.SaveAt(ts=times / unit),
             stepsize_controller=controller,
             max_steps=self.max_steps,
             adjoint=self.adjoint or diffrax.ForwardMode(),
@@ -84,11 +91,28 @@ class Adaptive(Engine):
         return state, solution.stats["num_steps"].astype(jnp.int32), reached
 
 
-def _diagonal(vector):
-    """The diagonal matrix of independent noise amplitudes."""
+def _unit_of_time(system, signal, times, start, unravel):
+    """The time, s, in which the state moves by about its own unit or forgets its start, at most the whole run."""
+
+    def velocity(position):
+        return ravel_pytree(system.vector_field(unravel(position), signal.at(times[0])))[0]
+
+    probe = jnp.cos(jnp.arange(start.size, dtype=start.dtype))  # no direction in particular
+    rates = jnp.abs(jnp.stack(jax.jvp(velocity, (start,), (probe,))))
+    rate = jnp.max(jnp.where(jnp.isfinite(rates), rates, 0))
+    return jax.lax.stop_gradient(1 / jnp.maximum(rate, 1 / (times[-1] - times[0])))
+
+
+def _operator(sigma, reach, unravel):
+    """The matrix from increments of independent Wiener processes to the flat state: diagonal where each moves one."""
     import lineax
 
-    return lineax.DiagonalLinearOperator(vector)
+    noise = unravel(sigma)
+    leaves, reached = jax.tree.leaves(noise), jax.tree.leaves(reach(noise))
+    if len(leaves) == len(reached) and all(a is b for a, b in zip(leaves, reached)):
+        return lineax.DiagonalLinearOperator(sigma)
+    columns = jax.vmap(lambda source: ravel_pytree(reach(unravel(source)))[0])(jnp.diag(sigma))
+    return lineax.MatrixLinearOperator(columns.T)
 
 
 @eqx.filter_jit

@@ -208,6 +208,7 @@ def follow(system, signal, initial: PyTree, keys, times: Array, counts: Array, p
         return delayed.follow(system, signal, initial, times, jnp.abs(counts), past)
     flow = lanes(system, signal, lambda s, state, u: s.vector_field(state, u))
     spread = lanes(system, signal, lambda s, state, u: s.diffusion(state, u))
+    reach = lanes(system, signal, lambda s, state, u, noise: s.noise_to_state(noise, u))
 
     def field(time, state):
         return flow(state, time)
@@ -223,7 +224,8 @@ def follow(system, signal, initial: PyTree, keys, times: Array, counts: Array, p
             if keys is None:
                 return steps.runge_kutta_8(field, live, time, state, step)
             sigma = spread(state, time)
-            increment, area = _noise(keys, done + i, step, count < 0, sigma)
+            drawn = _noise(keys, done + i, step, count < 0, sigma)
+            increment, area = (reach(state, time, noise) for noise in drawn)
             return steps.additive_noise(field, live, time, state, step, increment, area)
 
         state = jax.lax.fori_loop(0, total, advance, state)

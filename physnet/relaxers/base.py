@@ -23,6 +23,7 @@ class Solution(eqx.Module):
     it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the
     relative residual, and settled whether it met its own tolerance: used where the exact certificate is not asked for;
     None if it keeps none. memory: what the relaxer can use again in the nudged phases that start from this state.
+    strategy: which of the relaxer's `strategies` found it; None for a relaxer that has one.
     """
 
     state: PyTree
@@ -31,6 +32,7 @@ class Solution(eqx.Module):
     residual: Float[Array, " *sample"] | None = None
     settled: Bool[Array, " *sample"] | None = None
     memory: PyTree | None = None
+    strategy: Int[Array, " *sample"] | None = None
 
 
 class Relaxer(eqx.Module):
@@ -39,6 +41,8 @@ class Relaxer(eqx.Module):
     # Whether a nudged phase is solved for its displacement from the free state, so that a nudge much stiffer than the
     # system holds its outputs to full relative precision.
     solves_displacement: ClassVar[bool] = False
+    # Names of the ways in which it may find a state, for `Equilibrium.strategy`.
+    strategies: ClassVar[tuple[str, ...]] = ()
 
     def for_complex_states(self) -> "Relaxer":
         """What settles the complex phases of a holomorphic nudging: plain Newton, started next to where it ends."""

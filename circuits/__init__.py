@@ -45,6 +45,7 @@ from circuits.generators import from_networkx, grid, layered, layered_circuit, l
 from circuits.lambert_w import log_lambert
 from circuits.layered import LayeredNetwork
 from circuits.linear_solvers import CholmodSolver, DenseSolver, LinearSolver, SparseSolver
+from circuits.memristive import MemristiveCircuit
 from circuits.nonidealities import (
     Chain,
     CycleSpread,
@@ -59,7 +60,11 @@ from circuits.nonidealities import (
 from circuits.on_device import OnDevice
 from circuits.operating_point import OperatingPoint
 from circuits.power import branch_powers, powers, supplied_energy, supplied_power
+from circuits.small_signal import SmallSignal, ac, effective_resistance, output_resistance
 from circuits.stage_descent import StageDescent
+from circuits.stored import system_from_dataset
+from circuits.thermal import ThermalCircuit, thermal_covariance, thermal_spectrum
+from circuits.transient import Sine, pulse, settling_time, with_parasitics
 
 __all__ = [
     "ActiveCircuitSystem",
@@ -95,6 +100,7 @@ __all__ = [
     "LinearSolver",
     "Load",
     "MeasuredCurve",
+    "MemristiveCircuit",
     "MultiTerminal",
     "Nonideality",
     "OnDevice",
@@ -104,10 +110,13 @@ __all__ = [
     "ReadNoise",
     "Resistor",
     "ShockleyDiode",
+    "Sine",
+    "SmallSignal",
     "SparseSolver",
     "SquareLawTransistor",
     "StageDescent",
     "StuckDevices",
+    "ThermalCircuit",
     "ThresholdDiode",
     "ThresholdMemristor",
     "TransimpedanceAmplifier",
@@ -117,12 +126,14 @@ __all__ = [
     "VoltageControlledVoltageSource",
     "VoltageSource",
     "ZenerDiode",
+    "ac",
     "branch_dataset",
     "branch_powers",
     "convolutional_circuit",
     "convolutional_inputs",
     "crossbar",
     "edge_outputs",
+    "effective_resistance",
     "ensemble",
     "from_networkx",
     "grid",
@@ -131,13 +142,20 @@ __all__ = [
     "layered_circuit",
     "layered_inputs",
     "log_lambert",
+    "output_resistance",
     "powers",
     "programmed",
     "prune",
+    "pulse",
     "random_geometric",
     "read_spice",
+    "settling_time",
     "supplied_energy",
     "supplied_power",
+    "system_from_dataset",
+    "thermal_covariance",
+    "thermal_spectrum",
+    "with_parasitics",
     "with_values",
     "without",
     "write_spice",

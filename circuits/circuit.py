@@ -248,9 +248,9 @@ class Circuit:
 
         inputs: names of the sources whose values are the system's inputs; their declared values are the defaults.
         outputs: names of nodes, or pairs (node, node) for the voltage between them (one name is one output); by default
-        every free node.
+        every free node (every node, where sources fix them all).
         dtype: float, or numpy.float32 for single precision.
-        Raises PhysnetError for a circuit without elements or without a free node; nodes that float; ideal diodes
+        Raises PhysnetError for a circuit without elements; nodes that float; ideal diodes
         between free nodes; loops of voltage sources that disagree; unknown names among inputs, outputs and controls.
         """
         if not self._bundles:
@@ -258,12 +258,8 @@ class Circuit:
         inputs = self._check_inputs([inputs] if isinstance(inputs, str) else inputs)
         nodes, bundles = with_ammeters(list(self._numbers), self._bundles, self._source)
         topology = analyse(nodes, joined(bundles), inputs)
-        if not topology.free:
-            raise PhysnetError(
-                "Circuit: voltage sources fix the potential of every node, so nothing is left to settle. Add a node."
-            )
         if outputs is None:
-            outputs = topology.free
+            outputs = topology.free or nodes[1:]
         outputs = [outputs] if isinstance(outputs, str | int) else outputs
         known = {node: i for i, node in enumerate(nodes)}
         pairs = [self._check_output(output, known) for output in outputs]

@@ -116,8 +116,10 @@ class Network(eqx.Module):
         A current is computed from potentials that are each known to eps, the rounding of the floating type: its own
         rounding is eps g (|v_a| + |v_b|), however small it is. Where next to no current flows (a dangling branch) the
         balance cannot be finer than that, so the scale is at least eps^(1/5) sum g (|v_a| + |v_b|), which is eps^(4/5)
-        above the rounding, relatively: 3e-13 in double and 3e-6 in single precision. Constraints, V, are measured
-        against the sum of their terms, but no less than eps^(1/5) times the largest potential.
+        above the rounding, relatively: 3e-13 in double and 3e-6 in single precision; and at least eps^(6/5) of the
+        largest of these sums, without which a part that no source drives, its currents all rounding, never settled.
+        Constraints, V, are measured against the sum of their terms, but no less than eps^(1/5) times the largest
+        potential.
         """
         net, gross = [], []
         for group, values in zip(self.conductors, self.values(unknowns)):
@@ -130,10 +132,12 @@ class Network(eqx.Module):
                 gross.append(jnp.sum(jnp.abs(slopes) * jnp.abs(values)[None], axis=1))
         size, dtype = self.unknowns, unknowns.dtype
         floor = gather(self.conductors, gross, size, dtype)
+        eps = jnp.finfo(dtype).eps
+        floor = jnp.maximum(floor, eps * jnp.max(floor[: self.free], initial=0))
         if self.branches:
             largest = jnp.max(jnp.abs(self.potentials(unknowns)))
             floor = jnp.where(jnp.arange(size) < self.free, floor, jnp.maximum(floor, largest))
-        floor = jnp.finfo(dtype).eps ** 0.2 * floor
+        floor = eps**0.2 * floor
         return jnp.maximum(gather(self.conductors, net, size, dtype), floor)
 
     def bounds(self) -> tuple[Array, Array] | None:

@@ -90,6 +90,8 @@ class OperatingPoint(Relaxer):
         network = innermost(system).network
         solver = solver_for(network) if self.solver is None else self.solver
         samples = inputs.shape[0]
+        if not network.unknowns:  # sources fix every node
+            return Solution(initial, jnp.zeros(samples, jnp.int32), strategy=jnp.zeros(samples, jnp.int32))
         tolerance = self.tolerance_for(network.dtype)
 
         def companion(inputs, nudge):

@@ -1,4 +1,6 @@
-"""The command `physnet`: list, run, inspect and draw. Results go to stdout, progress and errors to stderr.
+"""The command `physnet`: list, run, inspect, draw, and what other packages add (entry points `physnet.commands`).
+
+Results go to stdout, progress and errors to stderr.
 
 Nothing heavy is imported before it is needed: a study brings the simulator in when it runs.
 """
@@ -85,6 +87,8 @@ def _dispatch(arguments) -> int:
     commands = {"list": _list, "run": _run, "inspect": _inspect, "figures": _figures}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
+        for name, entry in discovery.commands().items():
+            print(f"  {name} ...".ljust(33) + discovery.command_title(entry))
         return 0
     first, rest = arguments[0], arguments[1:]
     if first in ("-V", "--version"):
@@ -92,7 +96,11 @@ def _dispatch(arguments) -> int:
 
         print(f"physnet {__version__}")
         return 0
+    added = {} if first in commands else discovery.commands()  # none of them replaces a command of physnet's own
+    if first in added:
+        return discovery.load_command(added[first])(rest)
     if first not in commands:
+        commands |= added
         near = difflib.get_close_matches(first, [*commands, "--version", "--help"], n=1, cutoff=0.4)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         kind = "option" if first.startswith("-") else "command"

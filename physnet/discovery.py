@@ -1,4 +1,4 @@
-"""Finds studies: the modules of every package that the entry-point group `physnet.studies` names.
+"""Finds studies, the modules of every package that the entry-point group `physnet.studies` names, and commands.
 
 A study is a module with a docstring and four names:
 
@@ -8,6 +8,10 @@ A study is a module with a docstring and four names:
 * `figures(ds) -> dict[str, matplotlib.figure.Figure]` and `summary(ds) -> str`: from the dataset alone.
 
 It imports JAX inside functions, so that loading it, and with it `--help`, is quick.
+
+A command is an entry of the group `physnet.commands`: its name is what follows `physnet` on the command line, its value
+a function of the remaining arguments that returns the exit status (see physnet.cli.main). The first line of the
+docstring of its module is what `physnet --help` says of it.
 """
 
 import ast
@@ -22,6 +26,7 @@ from pathlib import Path
 from physnet.errors import PhysnetError
 
 GROUP = "physnet.studies"
+COMMANDS = "physnet.commands"
 CONTRACT = ("Config", "run", "figures", "summary")
 
 
@@ -54,6 +59,37 @@ def studies() -> dict[str, StudyInfo]:
             spec = module.module_finder.find_spec(module.name, None)
             found[name] = StudyInfo(name, path, _title(spec.origin if spec else None))
     return dict(sorted(found.items()))
+
+
+def commands() -> dict[str, metadata.EntryPoint]:
+    """The entry point of every installed command by name, in alphabetical order; none of them is imported.
+
+    Raises PhysnetError when two packages offer the same name.
+    """
+    found: dict[str, metadata.EntryPoint] = {}
+    for entry in metadata.entry_points(group=COMMANDS):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise PhysnetError(f"command '{entry.name}' is in {other.module} and in {entry.module}. Uninstall one")
+    return dict(sorted(found.items()))
+
+
+def command_title(entry: metadata.EntryPoint) -> str:
+    """What a command does, in one line, without importing its package."""
+    top, _, rest = entry.module.partition(".")
+    try:
+        folder = Path(_folders(top)[0])
+    except PhysnetError as error:
+        return f"(cannot be found: {error})"
+    return _title(str(folder.joinpath(*rest.split(".")).with_suffix(".py")))
+
+
+def load_command(entry: metadata.EntryPoint):
+    """The function behind a command. Raises PhysnetError when it cannot be imported."""
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise PhysnetError(f"command '{entry.name}' ({entry.value}) cannot be imported: {error}") from error
 
 
 def load(name: str):

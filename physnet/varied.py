@@ -172,6 +172,9 @@ class Varied(Augmented):
     def diffusion(self, state, inputs):
         return self.at(inputs).diffusion(state, self.base)
 
+    def noise_to_state(self, noise, inputs):
+        return self.at(inputs).noise_to_state(noise, self.base)
+
     @property
     def is_noisy(self):
         return self.system.is_noisy

@@ -20,7 +20,7 @@ class AntiparallelDiodes(Element):
     saturation_current: Float[Array, "*element"] | float = 1e-14
     thermal_voltage: Float[Array, "*element"] | float = 0.02585
 
-    kind = "antiparallel_diodes"
+    kind = "antiparallel_pair"
 
     def current(self, voltage):
         return 2 * self.saturation_current * jnp.sinh(voltage / self.thermal_voltage)

@@ -92,7 +92,7 @@ class SquareLawTransistor(MultiTerminal):
             ("transconductance_parameter", "A V-2", "transconductance parameter KP W / L of each transistor", positive),
             ("threshold", "V", "threshold voltage of each transistor without body effect", None),
             ("channel_length_modulation", "V-1", "channel length modulation of each transistor", positive),
-            ("body_effect", "V0.5", "body effect coefficient of each transistor", positive),
+            ("body_effect", "1", "body effect coefficient of each transistor, in the square root of volt", positive),
             ("surface_potential", "V", "surface potential of each transistor", positive),
             ("minimum_conductance", "S", "conductance from drain to source of each transistor", positive),
             ("bulk_saturation_current", "A", "saturation current of the bulk junctions of each transistor", positive),

@@ -58,7 +58,7 @@ class Companion(eqx.Module):
         if not any(_is_limited(group) for group in network.conductors):
             return values
         potentials = network.potentials(unknowns)
-        most = self.stiffest(unknowns) * (jnp.max(potentials) - jnp.min(potentials))
+        most = self.stiffest() * (jnp.max(potentials) - jnp.min(potentials))
         for group, v in zip(network.conductors, values):
             if isinstance(group.element, CurrentSource):
                 most = most + jnp.sum(jnp.abs(group.element.current(v[0])))
@@ -81,15 +81,9 @@ class Companion(eqx.Module):
         tiny = jnp.finfo(unknowns.dtype).tiny
         return jnp.max(jnp.where(residual == 0, 0, jnp.abs(residual) / jnp.maximum(scale, tiny)))
 
-    def stiffest(self, unknowns: Float[Array, " u"]) -> Float[Array, ""]:
-        """The largest conductance, S, that any node sees from its linear elements."""
-        network = self.network()
-        values = network.values(unknowns)
-        slopes = [
-            g.slopes(v) if g.element.quadratic or not g.two_terminal else jnp.zeros_like(v[0])
-            for g, v in zip(network.conductors, values)
-        ]
-        return jnp.maximum(jnp.max(_diagonal(network, slopes)[: network.free]), 1e-6)
+    def stiffest(self) -> Float[Array, ""]:
+        """Where shunts begin, S: the largest conductance that linear elements show at any node."""
+        return jnp.maximum(self.network().stiffest(), 1e-6)
 
     def _shunts(self, network, shunt):
         return jnp.where(jnp.arange(network.unknowns) < network.free, shunt, 0)

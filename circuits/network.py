@@ -93,11 +93,15 @@ class Network(eqx.Module):
 
     def potentials(self, unknowns: Float[Array, " u"]) -> Float[Array, " node"]:
         """Potential, V, of every node."""
+        return self._potentials(unknowns, lambda offset: offset)
+
+    def _potentials(self, unknowns, change):
         free = unknowns[: self.free]
         potentials = jnp.append(free, jnp.zeros((), free.dtype))[self.group_of_node]
         if self.voltage_sources:
             voltages = jnp.concatenate([group.element.voltage for group in self.voltage_sources])
-            potentials = potentials.at[self.offset_node].add(self.offset_sign * voltages[self.offset_source])
+            offsets = change(self.offset_sign * voltages[self.offset_source])
+            potentials = potentials.at[self.offset_node].add(offsets)
         return potentials
 
     def values(self, unknowns: Float[Array, " u"]) -> list[Array]:
@@ -116,29 +120,46 @@ class Network(eqx.Module):
         A current is computed from potentials that are each known to eps, the rounding of the floating type: its own
         rounding is eps g (|v_a| + |v_b|), however small it is. Where next to no current flows (a dangling branch) the
         balance cannot be finer than that, so the scale is at least eps^(1/5) sum g (|v_a| + |v_b|), which is eps^(4/5)
-        above the rounding, relatively: 3e-13 in double and 3e-6 in single precision; and at least eps^(6/5) of the
-        largest of these sums, without which a part that no source drives, its currents all rounding, never settled.
+        above the rounding, relatively: 3e-13 in double and 3e-6 in single precision; and at least eps^(6/5) of what
+        the sources could drive through linear elements, without which a part that no source reaches never settled.
         Constraints, V, are measured against the sum of their terms, but no less than eps^(1/5) times the largest
         potential.
         """
         net, gross = [], []
+        # A node behind a source is known no better than the potentials that it is the difference of.
+        reach = self._potentials(jnp.abs(unknowns), jnp.abs)
         for group, values in zip(self.conductors, self.values(unknowns)):
             net.append(group.sizes(values))
-            slopes = group.slopes(values)
+            slopes, known = jnp.abs(group.slopes(values)), group.values(reach, jnp.abs(unknowns))
             if group.two_terminal:
-                reach = jnp.abs(slopes) * (jnp.abs(values[0]) + jnp.abs(values[1]))
-                gross.append(jnp.stack([reach, reach]))
+                gross.append(jnp.stack([slopes * (known[0] + known[1])] * 2))
             else:
-                gross.append(jnp.sum(jnp.abs(slopes) * jnp.abs(values)[None], axis=1))
+                gross.append(jnp.sum(slopes * known[None], axis=1))
         size, dtype = self.unknowns, unknowns.dtype
         floor = gather(self.conductors, gross, size, dtype)
         eps = jnp.finfo(dtype).eps
-        floor = jnp.maximum(floor, eps * jnp.max(floor[: self.free], initial=0))
+        floor = jnp.maximum(floor, eps * self.drive())
         if self.branches:
             largest = jnp.max(jnp.abs(self.potentials(unknowns)))
             floor = jnp.where(jnp.arange(size) < self.free, floor, jnp.maximum(floor, largest))
         floor = eps**0.2 * floor
         return jnp.maximum(gather(self.conductors, net, size, dtype), floor)
+
+    def drive(self) -> Float[Array, ""]:
+        """The largest current, A, that sources could drive into a node through its linear elements."""
+
+        def largest(values):
+            return jnp.max(jnp.abs(jnp.concatenate([jnp.zeros(1, self.dtype), *values])))
+
+        voltage = largest([group.element.voltage for group in self.voltage_sources])
+        current = largest([g.element.current_value for g in self.conductors if isinstance(g.element, CurrentSource)])
+        return voltage * self.stiffest() + current
+
+    def stiffest(self) -> Float[Array, ""]:
+        """The largest conductance, S, that linear elements show at any free node."""
+        linear = [g for g in self.conductors if g.two_terminal and g.element.quadratic]
+        slopes = [jnp.stack([g.slopes(jnp.zeros((2, len(g.names)), self.dtype))] * 2) for g in linear]
+        return jnp.max(gather(linear, slopes, self.unknowns, self.dtype)[: self.free], initial=0)
 
     def bounds(self) -> tuple[Array, Array] | None:
         """The box that ideal diodes keep the free potentials in, V; None without any.

@@ -160,7 +160,7 @@ def _begin(here: Companion, initial, first: int) -> _Progress:
         inner=count,
         steps=count,
         polishes=count,
-        stiffest=here.stiffest(unknowns),
+        stiffest=here.stiffest(),
     )
     if first == NEWTON:
         return progress

@@ -65,7 +65,7 @@ class LDL(Factor):
 
 
 class Cholmod(Factor):
-    """Supernodal Cholesky by CHOLMOD (Chen et al. 2008, doi:10.1145/1391989.1391995), from the extra `cholmod`."""
+    """Cholesky factors by CHOLMOD, nested dissection (Chen et al. 2008, doi:10.1145/1391989.1391995), from the extra `cholmod`."""
 
     def _start(self, values):
         try:
@@ -76,7 +76,7 @@ class Cholmod(Factor):
                 "apt-get install libsuitesparse-dev), or use SparseSolver(), which needs neither."
             ) from None
         matrix = self._pattern.stored(values)
-        self._factor = analyze(matrix, mode="supernodal", ordering_method="nesdis")
+        self._factor = analyze(matrix, mode="simplicial", ordering_method="nesdis")
         self._factor.cholesky_inplace(matrix)
 
     def update(self, values):

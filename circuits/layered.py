@@ -261,11 +261,12 @@ def thevenin_conductance(network: LayeredNetwork) -> Float[Array, ""]:
 
 
 def _absolute_currents(below, above, conductance):
-    """(sum_j g_ij |v_i - v_j|, sum_i g_ij |v_i - v_j|), one column at a time: never (sample, before, after)."""
+    """(sum_j g_ij |v_i - v_j|, sum_i g_ij |v_i - v_j|), one row at a time: never (sample, before, after)."""
 
-    def column(total, branch):
+    def row(total, branch):
         g, voltage = branch
-        currents = g * jnp.abs(below - voltage)
+        currents = g * jnp.abs(voltage - above)
         return total + currents, jnp.sum(currents)
 
-    return jax.lax.scan(column, jnp.zeros_like(below), (conductance.T, above))
+    onto_above, onto_below = jax.lax.scan(row, jnp.zeros_like(above), (conductance, below))
+    return onto_below, onto_above

@@ -65,7 +65,7 @@ class LDL(Factor):
 
 
 class Cholmod(Factor):
-    """Cholesky factors by CHOLMOD, nested dissection (Chen et al. 2008, doi:10.1145/1391989.1391995), from the extra `cholmod`."""
+    """Cholesky factors by CHOLMOD (Chen et al. 2008, doi:10.1145/1391989.1391995), from the extra `cholmod`."""
 
     def _start(self, values):
         try:

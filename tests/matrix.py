@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from circuits import Circuit, IdealDiode, LayeredNetwork, ShockleyDiode
+from circuits import Circuit, EKVTransistor, IdealDiode, LayeredNetwork, OpAmp, ShockleyDiode
 from oscillators import AutoOscillators, Dense, PhaseNetwork
 from physnet import (
     Centred,
@@ -74,6 +74,17 @@ def _shockley() -> Case:
     return _near(circuit.build(inputs=["V1"], outputs=["a", "b"]), np.array([[0.8]]), 0.02)
 
 
+def _active() -> Case:
+    """An inverting amplifier around a transistor with a diode across it: no energy, and an unknown branch current."""
+    circuit = Circuit().voltage_source("V", "in", 0, 0.6).resistor("R1", "in", "m", resistance=1e3)
+    circuit.resistor("R2", "m", "a", resistance=3e3).add("A", "a", 0, "m", OpAmp(1e4, 50.0))
+    circuit.resistor("R3", "a", "g", resistance=2e3).resistor("R4", "g", "in", resistance=4e3)
+    circuit.voltage_source("VDD", "vdd", 0, 3.0).resistor("R5", "vdd", "d", resistance=2e3)
+    circuit.add("M", "d", "in", "s", 0, EKVTransistor()).resistor("R6", "s", 0, resistance=1e3)
+    circuit.diode("D", "d", "g", ShockleyDiode(1e-9, 0.04)).resistor("R7", "g", 0, resistance=1e4)
+    return _near(circuit.build(inputs=["V"], outputs=["d", "g"]), np.array([[0.6]]), 0.02)
+
+
 def _phases() -> Case:
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(4, 4))
@@ -115,6 +126,7 @@ def _convolutional() -> Case:
 SYSTEMS = {
     "resistive, ideal diodes": _ideal,
     "resistive, Shockley diodes": _shockley,
+    "active circuit": _active,
     "phase network": _phases,
     "auto-oscillators, nu = 4": _auto_oscillators,
     "Hopfield": _hopfield,

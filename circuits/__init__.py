@@ -60,7 +60,8 @@ from circuits.nonidealities import (
 from circuits.on_device import OnDevice
 from circuits.operating_point import OperatingPoint
 from circuits.power import branch_powers, powers, supplied_energy, supplied_power
-from circuits.small_signal import SmallSignal, ac, effective_resistance, output_resistance
+from circuits.resistance import effective_resistance, output_resistance
+from circuits.small_signal import SmallSignal, ac
 from circuits.stage_descent import StageDescent
 from circuits.stored import system_from_dataset
 from circuits.thermal import ThermalCircuit, thermal_covariance, thermal_spectrum

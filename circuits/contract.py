@@ -144,7 +144,13 @@ class CircuitContract(System):
 
         Raises PhysnetError naming the nodes that have no capacitance, whose potential would jump.
         """
-        missing = self.labels.without_capacitance or self.labels.branches
+        if self.labels.branches:
+            raise PhysnetError(
+                f"{', '.join(self.labels.branches[:20])} fix a voltage at once (ideal sources and amplifiers, sources "
+                "whose current is sensed), so that the circuit has no dynamics of finite speed. Use a controlled "
+                "current source with a resistor, or relax() for the steady state."
+            )
+        missing = self.labels.without_capacitance
         if missing:
             raise PhysnetError(
                 f"the circuit has no time of its own: no capacitors lead from {', '.join(missing[:20])} to a fixed "
@@ -152,6 +158,15 @@ class CircuitContract(System):
                 "with ProjectedNewton(), which needs none."
             )
         return self.network.rate(force, self.labels.capacitors_grounded)
+
+    def check_changing(self):
+        coupled = [self.labels.free[i] for i in self.network.coupled(self.labels.inputs)]
+        if coupled:
+            raise PhysnetError(
+                f"{type(self).__name__}: a capacitor ties {', '.join(coupled[:20])} to a node whose potential an input "
+                "sets, and the current that it carries while the input changes is not followed. Put a resistor in "
+                "series with the source, with a small capacitor to ground after it, or use ac() for small signals."
+            )
 
     def outputs(self, state, inputs):
         return self.driven(inputs).output_voltages(self.unknowns(state))

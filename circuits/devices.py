@@ -5,7 +5,6 @@ system are called "conductance". Fixed resistors (loads, wires) stay as they are
 """
 
 import re
-from abc import abstractmethod
 from dataclasses import replace
 
 import equinox as eqx
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from circuits.circuit import Circuit
 from circuits.elements import Resistor
 from circuits.nonidealities import Cycle, Nonideality
-from physnet.augmented import Augmented
+from physnet.augmented import Resolving
 from physnet.errors import PhysnetError, require_instance
 from physnet.system import EnergySystem, Parameter, System, check_inputs
 from physnet.variable import Variable
@@ -70,78 +69,32 @@ def _devices_of(system: System) -> list[Parameter]:
     return found
 
 
-class Devices(Augmented):
+class Devices(Resolving):
     """A system whose conductances are written, and then are what the devices make of them."""
 
-    system: eqx.AbstractVar[System]
     nonideality: eqx.AbstractVar[Nonideality]
     key: eqx.AbstractVar[PRNGKeyArray]
-
-    @abstractmethod
-    def under(self, inputs):
-        """(the system with the conductances of the device, its own inputs), for the inputs of one sample."""
 
     @property
     def midpoint_exact(self):
         return getattr(self.system, "midpoint_exact", False)
 
     @property
-    def variables(self):
-        return self.system.variables
-
-    @property
-    def parameters(self):
-        return tuple(
-            Parameter(p.variable, lambda s, get=p.get: get(s.system), p.trainable) for p in self.system.parameters
-        )
-
-    @property
     def description(self):
         kind, values = type(self).__name__, repr(self.nonideality)
         return {"kind": kind, "system": self.system.description, "nonideality": values}
-
-    def coordinates(self):
-        return self.system.coordinates()
 
     def default_relaxer(self):
         from circuits.on_device import OnDevice
 
         return OnDevice(self.system.default_relaxer())
 
-    def initial_state(self, inputs, key=None):
-        system, inputs = self.under(inputs)
-        return system.initial_state(inputs, key)
-
-    def rest_state(self, inputs):
-        system, inputs = self.under(inputs)
-        return system.rest_state(inputs)
-
     def energy(self, state, inputs):
         system, inputs = self.under(inputs)
         return system.energy(state, inputs)
 
-    def residual(self, state, inputs):
-        system, inputs = self.under(inputs)
-        return system.residual(state, inputs)
-
-    def vector_field(self, state, inputs):
-        system, inputs = self.under(inputs)
-        return system.vector_field(state, inputs)
-
     def mobility(self, force):
         return self.system.mobility(force)
-
-    def outputs(self, state, inputs):
-        system, inputs = self.under(inputs)
-        return system.outputs(state, inputs)
-
-    def bounds(self, inputs):
-        system, inputs = self.under(inputs)
-        return system.bounds(inputs)
-
-    def residual_scale(self, state, inputs):
-        system, inputs = self.under(inputs)
-        return system.residual_scale(state, inputs)
 
     def nudging_scale(self, state, inputs):
         system, inputs = self.under(inputs)

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from circuits.circuit import Circuit
 from circuits.circuit_system import CircuitSystem
 from circuits.topology import nearest
-from physnet.augmented import Augmented
+from physnet.augmented import Resolving
 from physnet.errors import PhysnetError, require_instance
 from physnet.relaxers.projected_newton import ProjectedNewton
-from physnet.system import EnergySystem, Parameter
+from physnet.system import EnergySystem
 from physnet.variable import Variable
 
 
@@ -27,7 +27,7 @@ def edge_outputs(circuit: Circuit, names: str | Iterable[str]) -> list[tuple[str
     return [circuit[name].nodes[:2] for name in ([names] if isinstance(names, str) else names)]
 
 
-class EdgeReadout(Augmented, EnergySystem):
+class EdgeReadout(Resolving, EnergySystem):
     """A circuit whose outputs are read off its edges, elements with a current law. Everything else is the circuit's."""
 
     system: eqx.AbstractVar[CircuitSystem]
@@ -40,16 +40,6 @@ class EdgeReadout(Augmented, EnergySystem):
     @property
     def midpoint_exact(self):
         return self.system.midpoint_exact
-
-    @property
-    def variables(self):
-        return self.system.variables
-
-    @property
-    def parameters(self):
-        return tuple(
-            Parameter(p.variable, lambda s, get=p.get: get(s.system), p.trainable) for p in self.system.parameters
-        )
 
     @property
     def description(self):
@@ -68,20 +58,8 @@ class EdgeReadout(Augmented, EnergySystem):
     def under(self, inputs):
         return self.system, inputs
 
-    def initial_state(self, inputs, key=None):
-        return self.system.initial_state(inputs, key)
-
     def energy(self, state, inputs):
         return self.system.energy(state, inputs)
-
-    def residual(self, state, inputs):
-        return self.system.residual(state, inputs)
-
-    def residual_scale(self, state, inputs):
-        return self.system.residual_scale(state, inputs)
-
-    def bounds(self, inputs):
-        return self.system.bounds(inputs)
 
     def mobility(self, force):
         return self.system.mobility(force)

@@ -1,5 +1,6 @@
 """How the linear systems of Newton's method on a circuit are solved: densely, or sparsely with kept factorisations."""
 
+import threading
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -16,6 +17,9 @@ from circuits.pattern import Pattern
 
 DENSE_LIMIT = 150  # unknowns up to which a batch of dense factorisations is faster than sparse ones
 _LARGEST_DENSE = 5000
+_MOST_KEPT = 8
+_KEPT: dict[tuple, Factors] = {}
+_LOCK = threading.Lock()
 
 
 class Coefficients(eqx.Module):
@@ -204,11 +208,14 @@ def readout(network: Network) -> Float[Array, "output u"]:
 
 
 def factors_of(pattern: Pattern, kind: type[Factor], purpose: str = "") -> Factors:
-    """The factorisations that are kept with a pattern, those for other purposes apart."""
-    kept = pattern.__dict__.setdefault("_factors", {})
-    if (kind, purpose) not in kept:
-        kept[kind, purpose] = Factors(pattern, kind)
-    return kept[kind, purpose]
+    """The factorisations kept for a pattern, those for other purposes apart; of the last few that were used."""
+    key = (pattern, kind, purpose)
+    with _LOCK:
+        found = _KEPT.pop(key, None) or Factors(pattern, kind)
+        _KEPT[key] = found  # the last used is the last to go
+        while len(_KEPT) > _MOST_KEPT:
+            del _KEPT[next(iter(_KEPT))]
+    return found
 
 
 def _solve_batch(factors: Factors, arguments, most):

@@ -1,13 +1,11 @@
 """Circuits with memristors in time: potentials and states move together."""
 
-from dataclasses import replace
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from circuits.contract import CircuitContract
-from physnet.augmented import Augmented
+from physnet.augmented import Augmented, parameters_inside
 from physnet.errors import PhysnetError
 from physnet.system import System
 from physnet.variable import Variable
@@ -91,10 +89,7 @@ class MemristiveCircuit(Augmented):
 
     @property
     def parameters(self):
-        def through(get):
-            return lambda system: get(system.system)
-
-        return tuple(replace(parameter, get=through(parameter.get)) for parameter in self.system.parameters)
+        return parameters_inside(self.system)
 
     def coordinates(self):
         return self.system.coordinates()

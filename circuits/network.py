@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -195,6 +196,19 @@ class Network(eqx.Module):
             current = group.element.capacitance * (extended[group.out_of] - extended[group.into])
             flows.append(jnp.stack([current, -current]))
         return gather(self.capacitors, flows, self.unknowns, rate.dtype)[: self.free]
+
+    def coupled(self, names: Names) -> np.ndarray:
+        """Free potentials that a capacitor ties to a node whose potential the sources of these names set."""
+
+        def charges(values):
+            potentials = self.driven(names, values).potentials(jnp.zeros(self.unknowns, self.dtype))
+            return [group.element.capacitance * group.voltage(potentials) for group in self.capacitors]
+
+        found = np.zeros(self.unknowns + 1, bool)
+        for group, slopes in zip(self.capacitors, jax.jacfwd(charges)(self.default_inputs(names))):
+            moved = np.any(np.asarray(slopes) != 0, axis=1)
+            found[np.asarray(group.rows)[:, moved]] = True
+        return np.flatnonzero(found[: self.free])
 
     def rate(self, current: Float[Array, " free"], grounded: bool) -> Float[Array, " free"]:
         """dv/dt, V/s, of the free potentials into which these currents (A) flow: C^-1 current.

@@ -20,8 +20,8 @@ from circuits.contract import CircuitContract
 from circuits.group import gather
 from circuits.labels import Labels
 from circuits.linear_solvers import DENSE_LIMIT
+from circuits.linearised import Linearised, operating_points
 from circuits.network import Network
-from circuits.small_signal import Linearised, operating_points
 from physnet.errors import PhysnetError
 from physnet.precision import asarray, real_array
 from physnet.system import Parameter

@@ -5,7 +5,6 @@
 
 from typing import TYPE_CHECKING
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,13 +48,6 @@ class Sine(Signal):
 
     def checked(self, system):
         where = f"{type(system).__name__}: a sine"
-        coupled = _coupled_nodes(system)
-        if coupled:
-            raise PhysnetError(
-                f"{where}: a capacitor ties {', '.join(coupled[:20])} to a node whose potential an input sets, and the "
-                "current that it carries while the input changes is not followed. Put a resistor in series with the "
-                "source, with a small capacitor to ground after it, or use ac() for small signals."
-            )
         fields = {name: precision.real_array(getattr(self, name), f"{where}, {name}") for name in _SINE}
         for name, unit in (("frequency", "Hz"), ("delay", "s"), ("phase", "rad")):
             values = np.asarray(fields[name], float)
@@ -168,23 +160,3 @@ def _final_outputs(trajectory):
         inputs = inputs[(slice(None),) * samples + (-1,)]
     state = jax.tree.map(lambda leaf: leaf[(slice(None),) * samples + (-1,)], trajectory.state)
     return relax(system, inputs, initial=state).outputs
-
-
-def _coupled_nodes(system) -> tuple[str, ...]:
-    """Free nodes that a capacitor ties to a node whose potential an input sets."""
-    while not hasattr(system, "network"):
-        if not hasattr(system, "system"):
-            return ()
-        system = system.system
-    network, labels = system.network, system.labels
-
-    def charges(inputs):
-        potentials = system.driven(inputs).potentials(jnp.zeros(network.unknowns, network.dtype))
-        return [group.element.capacitance * group.voltage(potentials) for group in network.capacitors]
-
-    found = set()
-    for group, slopes in zip(network.capacitors, eqx.filter_jit(jax.jacfwd(charges))(system.default_inputs())):
-        moved = np.any(np.asarray(slopes) != 0, axis=1)
-        for ends in (group.out_of, group.into):
-            found |= {labels.free[i] for i in np.asarray(ends)[moved] if i < network.free}
-    return tuple(node for node in labels.free if node in found)

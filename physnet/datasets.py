@@ -94,7 +94,14 @@ def equilibrium_dataset(equilibrium, **attributes):
         *_parameters(system),
     ]
     title = f"Steady states of {type(system).__name__}"
-    return build(system, variables, default_title=title, dtype=equilibrium.outputs.dtype, **attributes)
+    coords, dtype = [], equilibrium.outputs.dtype
+    if equilibrium.strategy is not None:
+        names = np.asarray(equilibrium.strategies)[np.asarray(equilibrium.strategy)]
+        if dims:
+            coords = [(Variable("strategy", dims, "1", "how the state was found"), names)]
+        else:
+            attributes = {"physnet_strategy": str(names)} | attributes
+    return build(system, variables, coords=coords, default_title=title, dtype=dtype, **attributes)
 
 
 def trajectory_dataset(trajectory, **attributes):

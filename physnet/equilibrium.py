@@ -37,7 +37,7 @@ class Equilibrium(eqx.Module):
     beta beyond the reach of a holomorphic nudging.
     displacement: state minus the free state, for a nudged phase; None for a free one.
     memory: what the relaxer can use again in nudged phases. strategy: which of the relaxer's `strategies` found it,
-    None for a relaxer that has only one. inputs, system: what was relaxed.
+    None for a relaxer that has only one; strategies: their names. inputs, system: what was relaxed.
     """
 
     state: PyTree
@@ -53,6 +53,7 @@ class Equilibrium(eqx.Module):
     strategy: Int[Array, " *sample"] | None = None
     inputs: Array | None = None
     system: System | None = None
+    strategies: tuple[str, ...] = eqx.field(static=True, default=())
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset of the states, outputs, energy and certificate. See `physnet.datasets`."""
@@ -111,6 +112,7 @@ def settle(
         displacement,
         solution.memory,
         solution.strategy,
+        strategies=relaxer.strategies,
     )
 
 

@@ -19,4 +19,6 @@ def require_instance(value, kind: type, name: str) -> None:
         return
     if isinstance(value, type) and issubclass(value, kind):
         raise PhysnetError(f"{name} is the class {value.__name__}; did you forget the parentheses?")
-    raise PhysnetError(f"{name} is {value!r}; pass an object of a subclass of {kind.__name__}.")
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 and "\n" not in shown else f"a {type(value).__name__}"
+    raise PhysnetError(f"{name} is {shown}; pass an object of a subclass of {kind.__name__}.")

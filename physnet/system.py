@@ -118,6 +118,10 @@ class System(eqx.Module):
         """Raises PhysnetError for inputs (..., input) that make no physical sense, before anything is traced."""
         return None
 
+    def check_changing(self) -> None:
+        """Raises PhysnetError where `integrate` could not follow inputs that change in time."""
+        return None
+
     def admissible(self, inputs: Array) -> Bool[Array, ""]:
         """Whether `check_values` accepts the system and the inputs of one sample; traceable, for `Varied`."""
         return jnp.asarray(True)

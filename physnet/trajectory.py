@@ -90,6 +90,8 @@ def integrate(
             "at once: it has no dynamics of finite speed. Use Shockley diodes, or relax() for the steady state."
         )
     signal, batched = as_signal(system, inputs)
+    if not isinstance(signal, Held):
+        system.check_changing()
     times = _check_times(times, precision.dtype_of(signal))
     first = recorded(signal, times[:1])
     first = first if isinstance(signal, Held) else first[:, 0]

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from physnet.augmented import Augmented
+from physnet.augmented import Resolving
 from physnet.errors import PhysnetError, require_instance
-from physnet.system import Parameter, System, check_inputs
+from physnet.system import System, check_inputs
 from physnet.variable import Variable
 
 
-class Varied(Augmented):
+class Varied(Resolving):
     """Takes numbers that change a system as its inputs, so that every sample of a batch is another device.
 
     Everything that takes a batch of inputs takes an ensemble of systems this way: `integrate`, `relax`, their engines
@@ -111,16 +111,6 @@ class Varied(Augmented):
         return self.at(inputs), self.base
 
     @property
-    def variables(self):
-        return self.system.variables
-
-    @property
-    def parameters(self):
-        return tuple(
-            Parameter(p.variable, lambda s, get=p.get: get(s.system), p.trainable) for p in self.system.parameters
-        )
-
-    @property
     def input_variable(self):
         return Variable("variation", ("input",), "1", "values that change the system")
 
@@ -136,32 +126,11 @@ class Varied(Augmented):
     def description(self):
         return {"kind": "Varied", "system": self.system.description, "values": list(self.names or range(self.number))}
 
-    def initial_state(self, inputs, key=None):
-        return self.at(inputs).initial_state(self.base, key)
-
-    def rest_state(self, inputs):
-        return self.at(inputs).rest_state(self.base)
-
-    def residual(self, state, inputs):
-        return self.at(inputs).residual(state, self.base)
-
-    def vector_field(self, state, inputs):
-        return self.at(inputs).vector_field(state, self.base)
-
     def delayed_vector_field(self, state, past, inputs):
         return self.at(inputs).delayed_vector_field(state, past, self.base)
 
-    def outputs(self, state, inputs):
-        return self.at(inputs).outputs(state, self.base)
-
     def default_relaxer(self):
         return self.system.default_relaxer()
-
-    def bounds(self, inputs):
-        return self.at(inputs).bounds(self.base)
-
-    def residual_scale(self, state, inputs):
-        return self.at(inputs).residual_scale(state, self.base)
 
     def neutral_modes(self, state):
         return self.system.neutral_modes(state)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from studies._drawn_network import COLOURS, DASHES, LABELS, bare, draw_edges, draw_nodes
-from studies._style import BLACK, BLUE, GREY, ORANGE, RC
+from studies._style import BLACK, BLUE, GREY, ORANGE, drawn, mean_and_spread
 
 
 def described(ds):
@@ -12,7 +12,7 @@ def described(ds):
     before = ds.initial_response
     lines = [
         f"{'':<20}{'response':>18}{'worst error, %':>16}{'reached':>9}{'steps':>8}{'edges':>7}{'power':>11}",
-        f"{'fresh grid':<20}{_spread(before, 3):>18}{100 * float((abs(before / wanted - 1)).max()):>16.1f}",
+        f"{'fresh grid':<20}{mean_and_spread(before, 3):>18}{100 * float((abs(before / wanted - 1)).max()):>16.1f}",
     ]
     for rule in map(str, ds.rule.values):
         row = ds.sel(rule=rule)
@@ -20,7 +20,7 @@ def described(ds):
         steps = _steps(row, wanted, tolerance)
         reached, median = np.isfinite(steps).sum(), np.median(steps)
         lines.append(
-            f"{LABELS[rule]:<20}{_spread(last, 3):>18}{100 * float(abs(last / wanted - 1).max()):>16.2g}"
+            f"{LABELS[rule]:<20}{mean_and_spread(last, 3):>18}{100 * float(abs(last / wanted - 1).max()):>16.2g}"
             f"{f'{reached}/{steps.size}':>9}{median:>8.0f}{float(row.edge_count[..., -1].mean()):>7.1f}"
             f"{1e6 * float(row.power[..., -1].mean()):>8.1f} uW"
         )
@@ -41,26 +41,16 @@ def _steps(row, wanted, tolerance):
     return np.where(stays.any(axis=1), row.epoch.values[stays.argmax(axis=1)], np.inf)
 
 
-def _spread(values, digits):
-    spread = f" ± {float(values.std(ddof=1)):.{digits}f}" if values.size > 1 else ""
-    return f"{float(values.mean()):.{digits}f}{spread}"
-
-
 def all_figures(ds):
     """{"network", "learning", "way"}: matplotlib figures."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     panels = ds.sizes["rule"] + 1
     height = 0.8 + 1.4 * ds.node_row.values.max() / max(4, ds.node_column.values.max()) * 1.3
-    sizes = {"network": (1.6 * panels + 0.8, height), "learning": (4.4, 3.0), "way": (4.4, 3.0)}
-    draw = {"network": _network, "learning": _learning, "way": _way}
-    with mpl.rc_context(RC):
-        drawn = {}
-        for name, size in sizes.items():
-            drawn[name] = Figure(figsize=size)
-            draw[name](drawn[name], ds)
-    return drawn
+    figures = {
+        "network": ((1.6 * panels + 0.8, height), _network),
+        "learning": ((4.4, 3.0), _learning),
+        "way": ((4.4, 3.0), _way),
+    }
+    return drawn(figures, ds)
 
 
 def _network(figure, ds):

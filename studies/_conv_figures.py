@@ -2,21 +2,9 @@
 
 import numpy as np
 
-from studies._style import BLACK, BLUE, GREY, ORANGE, RC
+from studies._style import BLACK, BLUE, GREY, ORANGE, drawn
 
 _COLOURS = {"one-sided": ORANGE, "random sign": BLACK, "centred": BLUE}
-
-
-def _drawn(ds, parts):
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(RC):
-        found = {}
-        for name, (size, draw) in parts.items():
-            found[name] = Figure(figsize=size)
-            draw(found[name], ds)
-    return found
 
 
 def mnist_figures(ds):
@@ -24,7 +12,7 @@ def mnist_figures(ds):
     parts = {"error": ((4.6, 3.2), _error), "kernels": ((4.8, 3.0), _kernels)}
     if "settling" in ds:
         parts["settling"] = ((4.6, 3.2), _settling)
-    return _drawn(ds, parts)
+    return drawn(parts, ds)
 
 
 def _error(figure, ds):
@@ -67,12 +55,12 @@ def bias_figures(ds):
     """{"error", "angle"}."""
     width = 0.6 + 2.6 * ds.sizes["beta"]
     layers = [name for name in ds.parameter.values if "bias" not in str(name)]
-    return _drawn(
-        ds,
+    return drawn(
         {
             "error": ((width, 3.0), _bias_error),
             "angle": ((1.2 + 1.8 * len(layers), 1.0 + 2.0 * ds.sizes["beta"]), _angle),
         },
+        ds,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from studies._drawn_network import COLOURS, DASHES, GREEN, LABELS, bare, draw_edges, draw_nodes
-from studies._style import BLACK, BLUE, GREY, ORANGE, RC
+from studies._style import BLACK, BLUE, GREY, ORANGE, drawn, mean_and_spread
 
 _BASELINE_DASHES = ("--", ":", "-.")
 
@@ -14,10 +14,10 @@ def described(ds):
     for rule in map(str, ds.rule.values):
         last = 100 * ds.test_accuracy.sel(rule=rule)[..., -1]
         power = 1e6 * float(ds.power.sel(rule=rule)[..., -1].mean())
-        lines.append(f"{LABELS[rule]:<34}{_spread(last):>20}{float(last.min()):>13.1f}{power:>9.1f} uW")
+        lines.append(f"{LABELS[rule]:<34}{mean_and_spread(last):>20}{float(last.min()):>13.1f}{power:>9.1f} uW")
     for name in map(str, ds.baseline.values):
         accuracy = 100 * ds.software_accuracy.sel(baseline=name)
-        lines.append(f"{name:<34}{_spread(accuracy):>20}{float(accuracy.min()):>13.1f}")
+        lines.append(f"{name:<34}{mean_and_spread(accuracy):>20}{float(accuracy.min()):>13.1f}")
     settled = 100 * float(min(ds.converged.min(), ds.test_converged.min()))
     residual = float(max(ds.residual.max(), ds.test_residual.max()))
     best = ds.edge_power[..., :].mean("seed")
@@ -31,25 +31,15 @@ def described(ds):
     ]
 
 
-def _spread(values):
-    spread = f" ± {float(values.std(ddof=1)):.1f}" if values.size > 1 else ""
-    return f"{float(values.mean()):.1f}{spread}"
-
-
 def all_figures(ds):
     """{"learning", "network", "outputs"}: matplotlib figures."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     rules = ds.sizes["rule"]
-    sizes = {"learning": (6.8, 2.9), "network": (3.4 * rules + 0.6, 3.1), "outputs": (3.1 * rules, 2.9)}
-    draw = {"learning": _learning, "network": _network, "outputs": _outputs}
-    with mpl.rc_context(RC):
-        drawn = {}
-        for name, size in sizes.items():
-            drawn[name] = Figure(figsize=size)
-            draw[name](drawn[name], ds)
-    return drawn
+    figures = {
+        "learning": ((6.8, 2.9), _learning),
+        "network": ((3.4 * rules + 0.6, 3.1), _network),
+        "outputs": ((3.1 * rules, 2.9), _outputs),
+    }
+    return drawn(figures, ds)
 
 
 def _learning(figure, ds):

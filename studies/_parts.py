@@ -24,7 +24,7 @@ def in_parts(
     parts: {a variable that only this part makes: what makes it, from the config}, in order. Raises PhysnetError where
     the file was made with other options.
     """
-    ds = _resumed(out, config) if resume else None
+    ds = resumed(out, config) if resume else None
     with tqdm(parts.items(), disable=not progress, desc=name) as bar:
         for marker, measure in bar:
             if ds is not None and marker in ds:
@@ -36,7 +36,10 @@ def in_parts(
     return ds
 
 
-def _resumed(out, config):
+def resumed(out: Path | None, config) -> xr.Dataset | None:
+    """The file to go on with; None where there is none. Raises PhysnetError where it was made with other options."""
+    if out is None or not Path(out).exists():
+        return None
     ds = results.open(out)
     if ds.attrs["physnet_config"] != provenance.config_json(config):
         raise PhysnetError(

@@ -6,8 +6,8 @@ from pathlib import Path
 import xarray as xr
 from tqdm import tqdm
 
-from physnet import provenance, results
-from physnet.errors import PhysnetError
+from physnet import results
+from studies._parts import resumed
 
 
 def in_rows(
@@ -24,7 +24,7 @@ def in_rows(
     rows: {a value of the coordinate `dim`: what makes a dataset whose `dim` is that value alone}, in order. Variables
     without that dim are those of the first row. Raises PhysnetError where the file was made with other options.
     """
-    ds = _resumed(out, config) if resume else None
+    ds = resumed(out, config) if resume else None
     with tqdm(rows.items(), disable=not progress, desc=dim) as bar:
         for value, make in bar:
             bar.set_postfix({dim: value})
@@ -42,14 +42,3 @@ def joined(ds: xr.Dataset | None, row: xr.Dataset, dim: str) -> xr.Dataset:
         return row
     alike = {"data_vars": "minimal", "coords": "minimal", "compat": "override", "join": "override"}
     return xr.concat([ds, row], dim, combine_attrs="override", **alike)
-
-
-def _resumed(out, config):
-    if out is None or not Path(out).exists():
-        return None
-    ds = results.open(out)
-    if ds.attrs["physnet_config"] != provenance.config_json(config):
-        raise PhysnetError(
-            f"{out} was made with other options: {ds.attrs['physnet_config']}. Give the same, or start again (--force)"
-        )
-    return ds

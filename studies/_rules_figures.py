@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies._style import BLACK, GREY, RC
+from studies._style import BLACK, GREY, drawn, mean_and_spread
 
 # Okabe and Ito, and a marker of its own for each rule.
 LOOKS = {
@@ -26,7 +26,7 @@ def described(ds):
         row = ds.sel(rule=name)
         start, end = (_mean(row[f"{when}_cosine"].sel(parameter="all")) for when in ("start", "end"))
         lines.append(
-            f"{LOOKS[name][2]:<22}{_spread(last.sel(rule=name)):>17}{_spread(apart.sel(rule=name)):>19}"
+            f"{LOOKS[name][2]:<22}{mean_and_spread(last.sel(rule=name)):>17}{mean_and_spread(apart.sel(rule=name)):>19}"
             f"{float(row.learning_rate):>9g}{start:>15.3f}{end:>8.3f}"
         )
     lines += ["", f"Mean and standard deviation over {ds.sizes['seed']} seed(s); cosine of the update to the gradient."]
@@ -44,22 +44,9 @@ def _mean(values):
     return values.mean() if values.size else np.nan
 
 
-def _spread(values):
-    spread = f" ± {float(values.std(ddof=1)):.1f}" if values.size > 1 else ""
-    return f"{float(values.mean()):.1f}{spread}"
-
-
 def all_figures(ds):
     """{"accuracy", "gradient", "learning", "rates"}: matplotlib figures."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(RC):
-        drawn = {}
-        for name, (size, draw) in _FIGURES.items():
-            drawn[name] = Figure(figsize=size)
-            draw(drawn[name], ds)
-    return drawn
+    return drawn(_FIGURES, ds)
 
 
 def _ranked(axes, ds, series):

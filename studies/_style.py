@@ -12,3 +12,22 @@ RC = {
     "lines.linewidth": 1.5,
     "figure.constrained_layout.use": True,
 }
+
+
+def drawn(figures, ds):
+    """{name: figure} of {name: (size in inches, function of the figure and the dataset)}, in the house style."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    found = {}
+    with mpl.rc_context(RC):
+        for name, (size, draw) in figures.items():
+            found[name] = Figure(figsize=size)
+            draw(found[name], ds)
+    return found
+
+
+def mean_and_spread(values, digits: int = 1) -> str:
+    """Mean and, of more than one value, standard deviation: "97.1 ± 0.2"."""
+    spread = f" ± {float(values.std(ddof=1)):.{digits}f}" if values.size > 1 else ""
+    return f"{float(values.mean()):.{digits}f}{spread}"

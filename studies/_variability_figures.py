@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies._style import BLUE, GREY, ORANGE, RC
+from studies._style import BLUE, GREY, ORANGE, drawn, mean_and_spread
 
 TITLES = {"spread": "device spread", "stuck": "stuck devices", "noise": "read noise"}
 AXES = {
@@ -20,7 +20,9 @@ def described(ds):
             row = ds.sel(kind=kind).isel(level=level)
             before, after = 100 * row.transferred_accuracy, 100 * row.test_accuracy[..., -1]
             name = "" if level else TITLES[kind]
-            lines.append(f"{name:<16}{float(row.strength):>9g}{_spread(before):>18}{_spread(after):>21}")
+            lines.append(
+                f"{name:<16}{float(row.strength):>9g}{mean_and_spread(before):>18}{mean_and_spread(after):>21}"
+            )
     settled = 100 * float(min(ds.converged.min(), ds.test_converged.min()))
     return [
         *lines,
@@ -33,23 +35,10 @@ def described(ds):
     ]
 
 
-def _spread(values):
-    spread = f" ± {float(values.std(ddof=1)):.1f}" if values.size > 1 else ""
-    return f"{float(values.mean()):.1f}{spread}"
-
-
 def all_figures(ds):
     """{"accuracy", "recovery"}: matplotlib figures."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    width = 2.2 * ds.sizes["kind"] + 0.9
-    with mpl.rc_context(RC):
-        drawn = {}
-        for name, draw in (("accuracy", _accuracy), ("recovery", _recovery)):
-            drawn[name] = Figure(figsize=(width, 2.9))
-            draw(drawn[name], ds)
-    return drawn
+    size = (2.2 * ds.sizes["kind"] + 0.9, 2.9)
+    return drawn({"accuracy": (size, _accuracy), "recovery": (size, _recovery)}, ds)
 
 
 def _accuracy(figure, ds):

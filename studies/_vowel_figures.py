@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies._style import BLACK, GREY, RC
+from studies._style import BLACK, GREY, drawn
 
 # Okabe and Ito, then three that stay apart from them.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F5C3A", "#332288", "#999933")
@@ -19,15 +19,7 @@ def pattern_names(patterns) -> list[str]:
 
 def all_figures(ds):
     """{"map", "confusion", "sweep"}: matplotlib figures."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(RC):
-        drawn = {}
-        for name, (size, draw) in _FIGURES.items():
-            drawn[name] = Figure(figsize=size)
-            draw(drawn[name], ds)
-    return drawn
+    return drawn(_FIGURES, ds)
 
 
 def _colours(count):

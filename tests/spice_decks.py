@@ -1,6 +1,14 @@
 """Circuits as SPICE lines for tests: a named one for every element and use, and random ones."""
 
+import subprocess
+
 import numpy as np
+import pytest
+
+from circuits.spice import ngspice
+
+needs_ngspice = pytest.mark.skipif(not ngspice.available(), reason="ngspice is not installed: apt-get install ngspice")
+VT = 1.38064852e-23 * 300.15 / 1.6021766208e-19  # k T / q, V, at 27 C, with the constants of ngspice
 
 NAMED = {
     "divider": "V1 a 0 10\nR1 a b 1k\nR2 b 0 3k",
@@ -148,3 +156,11 @@ def side_by_side(circuits: dict[str, str]) -> str:
     for name, body in circuits.items():
         lines += [f".subckt s_{name}", body, ".ends", f"x{name} s_{name}"]
     return "\n".join([*lines, ""])
+
+
+def printed(deck: str, folder) -> list[list[str]]:
+    """The rows of numbers that ngspice prints for a deck with a .control section, as words."""
+    path = folder / "deck.cir"
+    path.write_text(deck)
+    text = subprocess.run(["ngspice", "-b", str(path)], capture_output=True, text=True, check=False, timeout=60).stdout
+    return [line.split() for line in text.splitlines() if line[:1].isdigit()]

@@ -1,15 +1,12 @@
 """Small signals against closed forms, graph theory, the full Jacobian and ngspice."""
 
-import shutil
-import subprocess
-
 import jax
 import numpy as np
 import pytest
+from spice_decks import needs_ngspice, printed
 
-from circuits import Circuit, IdealDiode, Resistor, ShockleyDiode
+from circuits import Circuit, IdealDiode, Resistor, ShockleyDiode, ac, effective_resistance, output_resistance
 from circuits.elements import OpAmp, SquareLawTransistor, VoltageControlledCurrentSource
-from circuits.small_signal import ac, effective_resistance, output_resistance
 from physnet import Equilibrium, PhysnetError, relax, results
 from physnet.linearise import output_response
 
@@ -238,12 +235,9 @@ print vr(a) vi(a) vr(b) vi(b)
 """
 
 
-@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+@needs_ngspice
 def test_agrees_with_ngspice(tmp_path):
-    path = tmp_path / "small.cir"
-    path.write_text(NETLIST)
-    text = subprocess.run(["ngspice", "-b", str(path)], capture_output=True, text=True, check=False, timeout=60).stdout
-    rows = [line.split() for line in text.splitlines() if line[:1].isdigit() and len(line.split()) == 4]
+    rows = [row for row in printed(NETLIST, tmp_path) if len(row) == 4]
     table = np.hstack(np.array(rows, float).reshape(2, 6, 4))
     circuit = Circuit().voltage_source("V1", "in", 0, 0.8).resistor("R1", "in", "a", resistance=1e3)
     circuit.capacitor("C1", "a", 0, 1e-9).diode("D1", "a", "b", ShockleyDiode.at_temperature(1e-14))

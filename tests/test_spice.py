@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from spice_decks import VT
 
 from circuits import elements
 from circuits.spice import flatten, parse_spice, read_spice
@@ -13,8 +14,6 @@ from circuits.spice.numbers import number
 from circuits.spice.sources import Exponential, PiecewiseLinear, Pulse, Sine
 from circuits.spice.where import Where
 from physnet.errors import PhysnetError
-
-VT = 1.38064852e-23 * 300.15 / 1.6021766208e-19
 
 
 def deck(*lines, **options):

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from spice_decks import needs_ngspice
 
 from circuits.spice import ngspice
 from physnet import PhysnetError, cli, discovery, results
 from studies import spice_check
 
 SMALL = spice_check.Config(hidden=5, digits=2, epochs=1, samples=240)
-needs_ngspice = pytest.mark.skipif(not ngspice.available(), reason="ngspice is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from spice_decks import NAMED, random_lines, side_by_side
+from spice_decks import NAMED, needs_ngspice, random_lines, side_by_side
 
 from circuits import Circuit, elements
 from circuits.spice import ngspice, parse_spice, spice_text
@@ -14,7 +14,7 @@ from physnet.cost import SquaredError
 from physnet.errors import PhysnetError
 from physnet.nudge import Nudge
 
-pytestmark = pytest.mark.skipif(not ngspice.available(), reason="ngspice is not installed: apt-get install ngspice")
+pytestmark = needs_ngspice
 GMIN = 1e-18
 
 

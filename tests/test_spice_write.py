@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from spice_decks import VT
 
 from circuits import Circuit, elements
 from circuits.spice import parse_spice, read_spice, spice_text, write_spice
@@ -9,8 +10,6 @@ from physnet import relax
 from physnet.cost import CrossEntropy, SquaredError
 from physnet.errors import PhysnetError
 from physnet.nudge import Nudge
-
-VT = 1.38064852e-23 * 300.15 / 1.6021766208e-19
 
 
 def every_element():

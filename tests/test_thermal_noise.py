@@ -1,17 +1,15 @@
 """Johnson-Nyquist noise: equipartition, spectra, the linear theory, and ngspice."""
 
-import shutil
-import subprocess
-
 import jax
 import numpy as np
 import pytest
 from scipy.signal import welch
+from spice_decks import needs_ngspice, printed
 from test_small_signal import at_rest
 
 from circuits import Circuit
 from circuits.elements import VoltageControlledCurrentSource
-from circuits.small_signal import Linearised
+from circuits.linearised import Linearised
 from circuits.thermal import (
     BOLTZMANN,
     ThermalCircuit,
@@ -189,12 +187,9 @@ print onoise_spectrum
 """
 
 
-@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+@needs_ngspice
 def test_agrees_with_ngspice(tmp_path):
-    path = tmp_path / "noise.cir"
-    path.write_text(NETLIST)
-    text = subprocess.run(["ngspice", "-b", str(path)], capture_output=True, text=True, check=False, timeout=60).stdout
-    table = np.array([line.split() for line in text.splitlines() if line[:1].isdigit()], float)
+    table = np.array(printed(NETLIST, tmp_path), float)
     circuit = Circuit().voltage_source("V1", "in", 0, 0.0).resistor("R1", "in", "a", resistance=1e3)
     circuit.resistor("R2", "a", "b", resistance=3e3).resistor("R3", "b", 0, resistance=2e3)
     circuit.capacitor("C1", "a", 0, 1e-9).capacitor("C2", "b", "in", 0.3e-9)

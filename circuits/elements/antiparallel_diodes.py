@@ -1,12 +1,10 @@
 """Two junctions in parallel, head to tail: the symmetric clamp."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from circuits.elements.base import Element, above_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.base import Element
+from circuits.elements.fields import fixed, junction_fault
 
 
 class AntiparallelDiodes(Element):
@@ -33,11 +31,9 @@ class AntiparallelDiodes(Element):
         return 4 * self.saturation_current * self.thermal_voltage * jnp.sinh(0.5 * voltage / self.thermal_voltage) ** 2
 
     def parameters(self):
-        saturation = Variable("saturation_current", (), "A", "saturation current of each junction", (0.0, np.inf))
-        thermal = Variable("thermal_voltage", (), "V", "thermal voltage n k T / q of each pair", (0.0, np.inf))
         return (
-            Parameter(saturation, lambda element: element.saturation_current, trainable=False),
-            Parameter(thermal, lambda element: element.thermal_voltage, trainable=False),
+            fixed("saturation_current", "A", "saturation current of each junction"),
+            fixed("thermal_voltage", "V", "thermal voltage n k T / q of each pair"),
         )
 
     def knee(self, current):
@@ -47,10 +43,4 @@ class AntiparallelDiodes(Element):
         return -self.knee(current)
 
     def fault(self):
-        wrong = first_not(above_zero, self.saturation_current)
-        if wrong is not None:
-            return f"saturation current {wrong:.6g} A; it must be finite and above 0 (1e-14 A is a small junction)."
-        wrong = first_not(above_zero, self.thermal_voltage)
-        if wrong is not None:
-            return f"thermal voltage {wrong:.6g} V; it must be finite and above 0 (n k T / q is 0.02585 V at 300 K)."
-        return None
+        return junction_fault(self)

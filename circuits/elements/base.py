@@ -18,7 +18,8 @@ class Component(eqx.Module):
 
     kind: what a dataset calls the axis of these elements, and an error message the thing. quadratic: the co-content
     is at most quadratic in the voltages (see EnergySystem.midpoint_exact). monotone: no current falls where its own
-    voltage rises, so that the co-content is convex and a circuit of such elements has one operating point. reciprocal:
+    voltage rises (J + J^T is positive semidefinite, J the Jacobian of the currents), so that a co-content is convex and
+    a circuit of such elements has one operating point. reciprocal:
     the Jacobian of the currents is symmetric, so that there is a co-content.
     """
 
@@ -161,7 +162,7 @@ class MultiTerminal(Component):
 
     @property
     def couples(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of terminals between which it conducts, so that one can hold the potential of the other."""
+        """Pairs of terminals of which one can hold the potential of the other, through a current between them."""
         return ()
 
     @property

@@ -1,12 +1,10 @@
 """The linear capacitor: what gives a node its time to settle."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, at_least_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class Capacitor(Element):
@@ -36,8 +34,7 @@ class Capacitor(Element):
         return jnp.zeros_like(self.capacitance * voltage)
 
     def parameters(self):
-        variable = Variable("capacitance", (), "F", "capacitance of each capacitor", (0.0, np.inf))
-        return (Parameter(variable, lambda element: element.capacitance, trainable=False),)
+        return (fixed("capacitance", "F", "capacitance of each capacitor"),)
 
     @property
     def conducts(self):

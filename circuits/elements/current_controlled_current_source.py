@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class CurrentControlledCurrentSource(MultiTerminal):
@@ -31,8 +30,7 @@ class CurrentControlledCurrentSource(MultiTerminal):
         return jnp.stack([current, -current])
 
     def parameters(self):
-        variable = Variable("current_gain", (), "1", "gain of each current-controlled current source")
-        return (Parameter(variable, lambda element: element.current_gain, trainable=False),)
+        return (fixed("current_gain", "1", "gain of each current-controlled current source", None),)
 
     def fault(self):
         wrong = first_not(np.isfinite, self.current_gain)

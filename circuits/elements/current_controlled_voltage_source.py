@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class CurrentControlledVoltageSource(MultiTerminal):
@@ -38,8 +37,7 @@ class CurrentControlledVoltageSource(MultiTerminal):
         return jnp.abs(potentials[0]) + jnp.abs(potentials[1]) + jnp.abs(self.transresistance * sensed)
 
     def parameters(self):
-        variable = Variable("transresistance", (), "ohm", "transresistance of each current-controlled voltage source")
-        return (Parameter(variable, lambda element: element.transresistance, trainable=False),)
+        return (fixed("transresistance", "ohm", "transresistance of each current-controlled voltage source", None),)
 
     def fault(self):
         wrong = first_not(np.isfinite, self.transresistance)

@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class CurrentSource(Element):
@@ -35,8 +34,7 @@ class CurrentSource(Element):
         return self.current_value * voltage
 
     def parameters(self):
-        variable = Variable("source_current", (), "A", "current of each current source")
-        return (Parameter(variable, lambda element: element.current_value, trainable=False),)
+        return (fixed("current_value", "A", "current of each current source", None, name="source_current"),)
 
     @property
     def conducts(self):

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, above_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed, polarity_fault
 
 
 class EKVTransistor(MultiTerminal):
@@ -46,20 +45,11 @@ class EKVTransistor(MultiTerminal):
         return self.polarity * jnp.stack([current, none, -current, none])
 
     def parameters(self):
-        positive = (0.0, np.inf)
-        described = (
-            ("transconductance_parameter", "A V-2", "transconductance parameter of each transistor", positive),
-            ("threshold", "V", "threshold voltage of each transistor", None),
-            ("slope_factor", "1", "slope factor of each transistor", (1.0, np.inf)),
-            ("thermal_voltage", "V", "thermal voltage k T / q of each transistor", positive),
-        )
-        return tuple(
-            Parameter(
-                Variable(name, (), units, long_name, bounds),
-                lambda element, name=name: getattr(element, name),
-                trainable=False,
-            )
-            for name, units, long_name, bounds in described
+        return (
+            fixed("transconductance_parameter", "A V-2", "transconductance parameter of each transistor"),
+            fixed("threshold", "V", "threshold voltage of each transistor", None),
+            fixed("slope_factor", "1", "slope factor of each transistor", (1.0, np.inf)),
+            fixed("thermal_voltage", "V", "thermal voltage k T / q of each transistor"),
         )
 
     def fault(self):
@@ -75,6 +65,4 @@ class EKVTransistor(MultiTerminal):
         wrong = first_not(above_zero, self.thermal_voltage)
         if wrong is not None:
             return f"thermal voltage {wrong:.6g} V; it must be finite and above 0 (k T / q is 0.02585 V at 300 K)."
-        if self.polarity not in (1, -1):
-            return f"polarity {self.polarity!r}; give 1 for an n channel or -1 for a p channel."
-        return None
+        return polarity_fault(self)

@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, at_least_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class FiniteConductanceDiode(Element):
@@ -37,11 +36,9 @@ class FiniteConductanceDiode(Element):
         return source / (conductance + jnp.where(source < 0, self.off_conductance, self.on_conductance))
 
     def parameters(self):
-        on = Variable("on_conductance", (), "S", "conductance of each diode above 0 V", (0.0, np.inf))
-        off = Variable("off_conductance", (), "S", "conductance of each diode below 0 V", (0.0, np.inf))
         return (
-            Parameter(on, lambda element: element.on_conductance, trainable=False),
-            Parameter(off, lambda element: element.off_conductance, trainable=False),
+            fixed("on_conductance", "S", "conductance of each diode above 0 V"),
+            fixed("off_conductance", "S", "conductance of each diode below 0 V"),
         )
 
     @property

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, above_zero, first_not
+from circuits.elements.fields import fixed
 from circuits.elements.pulse import check_pulse, is_share
-from physnet.system import Parameter
-from physnet.variable import Variable
 
 
 class LinearDriftMemristor(Element):
@@ -74,16 +73,11 @@ class LinearDriftMemristor(Element):
         return self.with_state(_drifted(element, jnp.broadcast_to(jnp.asarray(voltage * duration, dtype), shape)))
 
     def parameters(self):
-        positive = (0.0, np.inf)
-        state = Variable("memristor_state", (), "1", "doped share of each memristor", (0.0, 1.0))
-        on = Variable("on_resistance", (), "ohm", "resistance of each memristor at state 1", positive)
-        off = Variable("off_resistance", (), "ohm", "resistance of each memristor at state 0", positive)
-        mobility = Variable("mobility", (), "V-1 s-1", "dopant mobility over squared thickness of each film", positive)
         return (
-            Parameter(state, lambda element: element.state, trainable=False),
-            Parameter(on, lambda element: element.on_resistance, trainable=False),
-            Parameter(off, lambda element: element.off_resistance, trainable=False),
-            Parameter(mobility, lambda element: element.mobility, trainable=False),
+            fixed("state", "1", "doped share of each memristor", (0.0, 1.0), name="memristor_state"),
+            fixed("on_resistance", "ohm", "resistance of each memristor at state 1"),
+            fixed("off_resistance", "ohm", "resistance of each memristor at state 0"),
+            fixed("mobility", "V-1 s-1", "dopant mobility over squared thickness of each film"),
         )
 
     def fault(self):

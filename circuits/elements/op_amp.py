@@ -1,12 +1,10 @@
 """The operational amplifier of finite gain."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, above_zero, at_least_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class OpAmp(MultiTerminal):
@@ -40,11 +38,9 @@ class OpAmp(MultiTerminal):
         return size[0] + self.open_loop_gain * (size[1] + size[2]) + self.output_resistance * jnp.abs(own)
 
     def parameters(self):
-        gain = Variable("open_loop_gain", (), "1", "open-loop gain of each operational amplifier", (0.0, np.inf))
-        resistance = Variable("output_resistance", (), "ohm", "output resistance of each amplifier", (0.0, np.inf))
         return (
-            Parameter(gain, lambda element: element.open_loop_gain, trainable=False),
-            Parameter(resistance, lambda element: element.output_resistance, trainable=False),
+            fixed("open_loop_gain", "1", "open-loop gain of each operational amplifier"),
+            fixed("output_resistance", "ohm", "output resistance of each amplifier"),
         )
 
     def fault(self):

@@ -4,11 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from circuits.elements.base import Element, above_zero, first_not
+from circuits.elements.base import Element
+from circuits.elements.fields import fixed, junction_fault
 from circuits.lambert_w import log_lambert
 from physnet.errors import PhysnetError
-from physnet.system import Parameter
-from physnet.variable import Variable
 
 _BOLTZMANN_OVER_CHARGE = 1.380649e-23 / 1.602176634e-19  # V/K, exact in the SI of 2019
 
@@ -47,11 +46,9 @@ class ShockleyDiode(Element):
         return self.thermal_voltage * self.current(voltage) - self.saturation_current * voltage
 
     def parameters(self):
-        saturation = Variable("saturation_current", (), "A", "saturation current of each diode", (0.0, np.inf))
-        thermal = Variable("thermal_voltage", (), "V", "thermal voltage n k T / q of each diode", (0.0, np.inf))
         return (
-            Parameter(saturation, lambda element: element.saturation_current, trainable=False),
-            Parameter(thermal, lambda element: element.thermal_voltage, trainable=False),
+            fixed("saturation_current", "A", "saturation current of each diode"),
+            fixed("thermal_voltage", "V", "thermal voltage n k T / q of each diode"),
         )
 
     def knee(self, current):
@@ -75,10 +72,4 @@ class ShockleyDiode(Element):
         return voltage
 
     def fault(self):
-        wrong = first_not(above_zero, self.saturation_current)
-        if wrong is not None:
-            return f"saturation current {wrong:.6g} A; it must be finite and above 0 (1e-14 A is a small junction)."
-        wrong = first_not(above_zero, self.thermal_voltage)
-        if wrong is not None:
-            return f"thermal voltage {wrong:.6g} V; it must be finite and above 0 (n k T / q is 0.02585 V at 300 K)."
-        return None
+        return junction_fault(self)

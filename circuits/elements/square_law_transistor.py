@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, above_zero, at_least_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed, polarity_fault
 
 
 class SquareLawTransistor(MultiTerminal):
@@ -87,24 +86,15 @@ class SquareLawTransistor(MultiTerminal):
         return jnp.where(there, current, 0)
 
     def parameters(self):
-        positive = (0.0, np.inf)
-        described = (
-            ("transconductance_parameter", "A V-2", "transconductance parameter KP W / L of each transistor", positive),
-            ("threshold", "V", "threshold voltage of each transistor without body effect", None),
-            ("channel_length_modulation", "V-1", "channel length modulation of each transistor", positive),
-            ("body_effect", "1", "body effect coefficient of each transistor, in the square root of volt", positive),
-            ("surface_potential", "V", "surface potential of each transistor", positive),
-            ("minimum_conductance", "S", "conductance from drain to source of each transistor", positive),
-            ("bulk_saturation_current", "A", "saturation current of the bulk junctions of each transistor", positive),
-            ("junction_thermal_voltage", "V", "thermal voltage of the bulk junctions of each transistor", positive),
-        )
-        return tuple(
-            Parameter(
-                Variable(name, (), units, long_name, bounds),
-                lambda element, name=name: getattr(element, name),
-                trainable=False,
-            )
-            for name, units, long_name, bounds in described
+        return (
+            fixed("transconductance_parameter", "A V-2", "transconductance parameter KP W / L of each transistor"),
+            fixed("threshold", "V", "threshold voltage of each transistor without body effect", None),
+            fixed("channel_length_modulation", "V-1", "channel length modulation of each transistor"),
+            fixed("body_effect", "1", "body effect coefficient of each transistor, in the square root of volt"),
+            fixed("surface_potential", "V", "surface potential of each transistor"),
+            fixed("minimum_conductance", "S", "conductance from drain to source of each transistor"),
+            fixed("bulk_saturation_current", "A", "saturation current of the bulk junctions of each transistor"),
+            fixed("junction_thermal_voltage", "V", "thermal voltage of the bulk junctions of each transistor"),
         )
 
     def fault(self):
@@ -118,6 +108,4 @@ class SquareLawTransistor(MultiTerminal):
             if wrong is not None:
                 name = name.replace("_", " ")
                 return f"{name} {wrong:.6g} {parameter.variable.units}; it must be finite and {range_}."
-        if self.polarity not in (1, -1):
-            return f"polarity {self.polarity!r}; give 1 for an n channel or -1 for a p channel."
-        return None
+        return polarity_fault(self)

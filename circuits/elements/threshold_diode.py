@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, above_zero, at_least_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class ThresholdDiode(Element):
@@ -70,15 +69,11 @@ class ThresholdDiode(Element):
         return jnp.where(excess > 0, corner + within + beyond, source / slope)
 
     def parameters(self):
-        threshold = Variable("threshold", (), "V", "voltage beyond which each diode conducts", (0.0, np.inf))
-        on = Variable("on_conductance", (), "S", "slope of each diode beyond its threshold", (0.0, np.inf))
-        off = Variable("off_conductance", (), "S", "conductance of each diode below its threshold", (0.0, np.inf))
-        width = Variable("corner_width", (), "V", "width of the rounded corner of each diode", (0.0, np.inf))
         return (
-            Parameter(threshold, lambda element: element.threshold, trainable=False),
-            Parameter(on, lambda element: element.on_conductance, trainable=False),
-            Parameter(off, lambda element: element.off_conductance, trainable=False),
-            Parameter(width, lambda element: element.corner_width, trainable=False),
+            fixed("threshold", "V", "voltage beyond which each diode conducts"),
+            fixed("on_conductance", "S", "slope of each diode beyond its threshold"),
+            fixed("off_conductance", "S", "conductance of each diode below its threshold"),
+            fixed("corner_width", "V", "width of the rounded corner of each diode"),
         )
 
     @property

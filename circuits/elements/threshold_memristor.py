@@ -5,9 +5,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, above_zero, first_not
+from circuits.elements.fields import fixed
 from circuits.elements.pulse import check_pulse, is_share
-from physnet.system import Parameter
-from physnet.variable import Variable
 
 
 class ThresholdMemristor(Element):
@@ -91,24 +90,15 @@ class ThresholdMemristor(Element):
         return self.with_state(jnp.clip(self.state + raised + lowered, 0, 1))
 
     def parameters(self):
-        positive, negative = (0.0, np.inf), (-np.inf, 0.0)
-        described = (
-            ("state", "memristor_state", "1", "state of each memristor, 0 off and 1 on", (0.0, 1.0)),
-            ("on_conductance", "on_conductance", "S", "conductance of each memristor at state 1", positive),
-            ("off_conductance", "off_conductance", "S", "conductance of each memristor at state 0", positive),
-            ("set_threshold", "set_threshold", "V", "voltage above which the state of each memristor rises", positive),
-            ("reset_threshold", "reset_threshold", "V", "voltage below which the state of each falls", negative),
-            ("set_rate", "set_rate", "s-1", "rate at which each memristor sets at twice its threshold", positive),
-            ("reset_rate", "reset_rate", "s-1", "rate at which each memristor resets at twice its threshold", positive),
-            ("exponent", "switching_exponent", "1", "power of the overdrive in the rates of each memristor", positive),
-        )
-        return tuple(
-            Parameter(
-                Variable(name, (), units, long_name, bounds),
-                lambda element, field=field: getattr(element, field),
-                trainable=False,
-            )
-            for field, name, units, long_name, bounds in described
+        return (
+            fixed("state", "1", "state of each memristor, 0 off and 1 on", (0.0, 1.0), name="memristor_state"),
+            fixed("on_conductance", "S", "conductance of each memristor at state 1"),
+            fixed("off_conductance", "S", "conductance of each memristor at state 0"),
+            fixed("set_threshold", "V", "voltage above which the state of each memristor rises"),
+            fixed("reset_threshold", "V", "voltage below which the state of each falls", (-np.inf, 0.0)),
+            fixed("set_rate", "s-1", "rate at which each memristor sets at twice its threshold"),
+            fixed("reset_rate", "s-1", "rate at which each memristor resets at twice its threshold"),
+            fixed("exponent", "1", "power of the overdrive in the rates of each memristor", name="switching_exponent"),
         )
 
     def fault(self):

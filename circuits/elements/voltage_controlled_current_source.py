@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class VoltageControlledCurrentSource(MultiTerminal):
@@ -30,8 +29,7 @@ class VoltageControlledCurrentSource(MultiTerminal):
         return jnp.stack([current, -current, none, none])
 
     def parameters(self):
-        variable = Variable("transconductance", (), "S", "transconductance of each voltage-controlled current source")
-        return (Parameter(variable, lambda element: element.transconductance, trainable=False),)
+        return (fixed("transconductance", "S", "transconductance of each voltage-controlled current source", None),)
 
     def fault(self):
         wrong = first_not(np.isfinite, self.transconductance)

@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import MultiTerminal, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class VoltageControlledVoltageSource(MultiTerminal):
@@ -39,8 +38,7 @@ class VoltageControlledVoltageSource(MultiTerminal):
         return size[0] + size[1] + jnp.abs(self.voltage_gain) * (size[2] + size[3])
 
     def parameters(self):
-        variable = Variable("voltage_gain", (), "1", "gain of each voltage-controlled voltage source")
-        return (Parameter(variable, lambda element: element.voltage_gain, trainable=False),)
+        return (fixed("voltage_gain", "1", "gain of each voltage-controlled voltage source", None),)
 
     def fault(self):
         wrong = first_not(np.isfinite, self.voltage_gain)

@@ -5,8 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class VoltageSource(Element):
@@ -37,8 +36,7 @@ class VoltageSource(Element):
         return jnp.where(voltage == self.voltage, jnp.zeros_like(voltage), jnp.inf)
 
     def parameters(self):
-        variable = Variable("source_voltage", (), "V", "voltage of each voltage source")
-        return (Parameter(variable, lambda element: element.voltage, trainable=False),)
+        return (fixed("voltage", "V", "voltage of each voltage source", None, name="source_voltage"),)
 
     def fault(self):
         wrong = first_not(np.isfinite, self.voltage)

@@ -2,12 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from circuits.elements.base import Element, above_zero, first_not
-from physnet.system import Parameter
-from physnet.variable import Variable
+from circuits.elements.fields import fixed
 
 
 class ZenerDiode(Element):
@@ -57,20 +55,12 @@ class ZenerDiode(Element):
         return forward + b * self._breakdown(voltage) + leak * voltage
 
     def parameters(self):
-        described = (
-            ("breakdown_voltage", "V", "breakdown voltage of each Zener diode"),
-            ("saturation_current", "A", "forward saturation current of each Zener diode"),
-            ("thermal_voltage", "V", "forward thermal voltage n k T / q of each Zener diode"),
-            ("breakdown_current", "A", "current of each Zener diode at its breakdown voltage"),
-            ("breakdown_slope", "V", "voltage in which the breakdown current of each Zener diode grows e-fold"),
-        )
-        return tuple(
-            Parameter(
-                Variable(name, (), units, long_name, (0.0, np.inf)),
-                lambda element, name=name: getattr(element, name),
-                trainable=False,
-            )
-            for name, units, long_name in described
+        return (
+            fixed("breakdown_voltage", "V", "breakdown voltage of each Zener diode"),
+            fixed("saturation_current", "A", "forward saturation current of each Zener diode"),
+            fixed("thermal_voltage", "V", "forward thermal voltage n k T / q of each Zener diode"),
+            fixed("breakdown_current", "A", "current of each Zener diode at its breakdown voltage"),
+            fixed("breakdown_slope", "V", "voltage in which the breakdown current of each Zener diode grows e-fold"),
         )
 
     def knee(self, current):

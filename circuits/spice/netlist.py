@@ -42,8 +42,8 @@ _ANALYSES = (".op", ".dc", ".tran", ".options", ".option", ".opt", ".temp")
 _DOTS = (".model", ".param", ".subckt", ".ends", ".include", ".global", ".op", ".dc", ".tran", ".options", ".temp")
 _UNSUPPORTED = {
     ".lib": "libraries with sections are not supported. Copy the models that you need, or .include a plain file",
-    ".ac": "small-signal analysis is not supported",
-    ".noise": "noise analysis is not supported",
+    ".ac": "a deck's small-signal analysis is not run. Remove the line and use circuits.ac(equilibrium, ...)",
+    ".noise": "a deck's noise analysis is not run. Remove the line and use circuits.thermal_spectrum",
     ".func": "functions are not supported. Write the expression out, with .param",
 }
 _DEEPEST = 20

@@ -131,4 +131,5 @@ def _complaint(said: str) -> str:
     """The lines of ngspice's output that say what is wrong."""
     lines = [line.strip() for line in said.splitlines()]
     wanted = [line for line in lines if re.search(r"(?i)error|fail|singular|unknown|aborted|no such|not found", line)]
-    return " / ".join((wanted or [line for line in lines if line])[:4])[:600] or "it said nothing"
+    rest = [line for line in lines if line and not line.startswith(("Note:", "Circuit:", "Doing analysis"))]
+    return " / ".join((wanted or rest)[:4])[:600] or "it said nothing. Does the deck ask for an analysis, such as .op?"

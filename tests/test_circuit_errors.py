@@ -56,7 +56,6 @@ ELEMENTS = {
 
 CIRCUITS = {
     "empty": (Circuit(), {}, "no elements"),
-    "nothing free": (Circuit().voltage_source("V1", "a", 0, 1.0), {}, "fix the potential of every node"),
     "floating node": (base().capacitor("C1", "mid", "x", 1e-9), {}, "node x floats: no way through resistors"),
     "open branch": (base().resistor("R3", "mid", "x", conductance=0.0), {}, "node x floats"),
     "floating by ideal diode": (base().diode("D1", "x", 0, IdealDiode()), {}, "node x floats"),

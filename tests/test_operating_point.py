@@ -131,6 +131,13 @@ def test_currents_at_every_node_by_hand():
     assert max(abs(net[node]) / gross[node] for node in c.nodes) <= 1e-12
 
 
+def test_a_circuit_whose_nodes_are_all_at_sources():
+    system = Circuit().voltage_source("V", "a", 0, 2.0).resistor("R", "a", 0, resistance=4.0).build()
+    equilibrium = relax(system)
+    assert equilibrium.outputs.tolist() == [2.0] and bool(equilibrium.converged)
+    assert system.branch_currents(equilibrium.state, equilibrium.inputs).tolist() == [0.5, -0.5]
+
+
 def test_single_precision_settles_too():
     system = junctions().build(dtype=np.float32)
     equilibrium = relax(system)

@@ -357,7 +357,7 @@ def test_settings():
         ("B1 a 0 i=v(a)", r"unknown card 'B1' \(behavioural source\)"),
         ("?1 a 0 1", "unknown card"),
         (".lib x.lib tt", r"\.lib: libraries with sections are not supported"),
-        (".ac dec 10 1 1k", "small-signal analysis is not supported"),
+        (".ac dec 10 1 1k", "small-signal analysis is not run"),
         (".foo", r"unknown card '\.foo'\. Supported: \.model"),
         ("R1", "resistor r1: 0 of its 2 nodes are given"),
         ("R1 a 0", r"resistance \(ohm\) is missing"),

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from circuits import branches, stored
 from circuits.labels import Labels
 from circuits.network import Network
+from circuits.topology import nearest
 from physnet.errors import PhysnetError
 from physnet.system import Parameter, System
 from physnet.variable import Variable
@@ -190,6 +191,21 @@ class CircuitContract(System):
             return super().adjoints(states, inputs, right, memory)
         flat = jax.vmap(self.unknowns)(right)
         return jax.vmap(self.as_state)(response.adjoints(self, states, inputs, flat, memory))
+
+    def values_of(self, name: str, tree=None) -> dict[str, float]:
+        """The values of one element by name, in SI units: {"conductance": 1e-3}.
+
+        tree: anything shaped like the system, such as the gradient that `ep_gradient` returns; the system itself by
+        default. Values that the tree does not hold (gradients of what does not learn) are left out. Raises
+        PhysnetError for an unknown element.
+        """
+        tree = self if tree is None else tree
+        for i, group in enumerate(self.groups()):
+            if name in group.names:
+                arrays = {p.variable.name: self._getter(i, p.get)(tree) for p in group.element.parameters()}
+                k = group.names.index(name)
+                return {key: float(array[k]) for key, array in arrays.items() if array is not None}
+        raise PhysnetError(f"{type(self).__name__}: no element {name!r}.{nearest(str(name), self.branch_names)}")
 
     @property
     def branch_names(self) -> tuple[str, ...]:

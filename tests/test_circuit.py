@@ -12,6 +12,7 @@ from circuits import Circuit, IdealDiode, ShockleyDiode, branch_dataset
 from physnet import (
     Centred,
     OneSided,
+    PhysnetError,
     SquaredError,
     check_gradient,
     ep_gradient,
@@ -389,3 +390,15 @@ def test_fixed_resistors_keep_their_conductance_and_parameters_their_labels():
     labels = {variable.name: names for variable, names in system.coordinates()}
     assert labels["resistor"] == ("R1",) and labels["fixed_resistor"] == ("R2",) and labels["node"] == ("a",)
     assert system.midpoint_exact
+
+
+def test_values_and_gradients_of_an_element_by_name():
+    circuit = Circuit().voltage_source("V", "in", 0, 1.0).resistor("R1", "in", "a", conductance=2e-3)
+    system = circuit.resistor("R2", "a", 0, conductance=1e-3).diode("D", "a", 0).build(inputs=["V"], outputs=["a"])
+    assert system.values_of("R1") == {"conductance": 2e-3} and system.values_of("D")["saturation_current"] == 1e-14
+    found = implicit_gradient(system, [[1.0]], [[0.3]], cost=SquaredError())
+    gradients = found.gradient.network.conductors[0].element.conductance
+    assert system.values_of("R1", found.gradient)["conductance"] == gradients[0]
+    assert system.values_of("D", found.gradient) == {}
+    with pytest.raises(PhysnetError, match="no element 'R3'. Did you mean R"):
+        system.values_of("R3")

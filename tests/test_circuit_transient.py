@@ -53,6 +53,7 @@ def bridge():
     return circuit.resistor("RL", "p", "m", resistance=5e3)
 
 
+@pytest.mark.slow
 def test_parasitics_give_a_circuit_its_time_and_the_transient_ends_at_the_operating_point():
     with pytest.raises(PhysnetError, match="no time of its own"):
         integrate(bridge().build(), times=[0, 1e-9])

@@ -111,6 +111,7 @@ def test_a_trained_grid_does_without_its_weakest_edges(trained):
     assert [b.name for b in without(circuit, weakest).branches()] == [b.name for b in pruned.branches()]
 
 
+@pytest.mark.slow
 def test_powers_of_edges_are_learned(system):
     readout = EdgePowers(system, ["h1,1", "v0,2"])
     found = ep_gradient(readout, [1.0], [1e-4, 2e-4], cost=COST, nudging=Centred(1e-3, relative=True))

@@ -172,7 +172,7 @@ def test_wires_lower_what_a_crossbar_reads():
     assert crossbar(G, readout=VirtualGround())["sense1"].first == "column1"
 
 
-@pytest.mark.parametrize("diode", [ShockleyDiode(), IdealDiode()])
+@pytest.mark.parametrize("diode", [ShockleyDiode(), pytest.param(IdealDiode(), marks=pytest.mark.slow)])
 def test_a_layered_circuit_settles_like_the_layered_network(diode):
     rng = np.random.default_rng(2)
     network = LayeredNetwork([rng.uniform(0.1, 1, (4, 3)), rng.uniform(0.1, 1, (3, 2))], diode=diode, input_gain=3.0)

@@ -180,6 +180,7 @@ def test_a_circuit_is_transformed_alike_before_and_after_it_is_built(system):
     assert float(circuit["load1"].element.conductance) == 1 / 4e3
 
 
+@pytest.mark.slow
 def test_layers_are_devices_too():
     network = LayeredNetwork([np.full((4, 3), 1e-3), np.full((3, 2), 2e-3)], diode=ShockleyDiode())
     found = apply(network, DeviceSpread(0.1), key=KEY).conductances
@@ -216,6 +217,7 @@ def test_the_operating_point_of_a_varied_circuit(system):
     np.testing.assert_allclose(found.outputs, [solved(row, 1.0) for row in values], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_learning_in_situ_moves_what_is_written(system):
     """The chain rule: the local rule of the device as it is, times how that follows what is written."""
     levels = Quantised(0.0, 2e-3, 64)

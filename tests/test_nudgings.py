@@ -38,6 +38,7 @@ PAIRS = [(system, nudging) for system in SYSTEMS for nudging in NUDGINGS]
 ALWAYS = {(system, nudging) for system in SYSTEMS for nudging in ("centred", "holomorphic, 8")}
 ALWAYS |= {("resistive, Shockley diodes", "clamped"), *REFUSED}
 ALWAYS -= {
+    ("active circuit", "centred"),
     ("active circuit", "holomorphic, 8"),
     ("auto-oscillators, nu = 4", "centred"),
     ("auto-oscillators, nu = 4", "holomorphic, 8"),

@@ -93,6 +93,7 @@ def test_ideal_diodes_keep_half_of_the_channels_on_either_side():
         np.testing.assert_allclose(a, b, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_stages_follow_one_another():
     net = ConvolutionalNetwork((5, 6, 1), [uniform(2, 2, 2, 3), uniform(2, 2, 3, 1)], uniform(12, 2), pooling=1)
     assert net.sizes() == ((4, 5, 3), (3, 4, 1))

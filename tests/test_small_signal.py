@@ -102,6 +102,7 @@ def amplifier():
     return circuit.resistor("R4", "tail", 0, resistance=1e3).build(outputs=["out", "tail"])
 
 
+@pytest.mark.slow
 def test_active_circuits_by_their_whole_jacobian():
     equilibrium = relax(amplifier())
     system, frequency = equilibrium.system, 3e7

@@ -73,7 +73,7 @@ def test_ideal_diodes_on_the_sparse_path():
     assert np.all(np.asarray(sparse.state) <= highest) and np.all(np.asarray(sparse.state) >= lowest)
 
 
-@pytest.mark.parametrize("cost", [SquaredError(), CrossEntropy(0.1)], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("cost", [pytest.param(SquaredError(), marks=pytest.mark.slow), CrossEntropy(0.1)])
 def test_a_nudge_on_the_sparse_path(small, cost):
     target = np.array([0.2, 0.5, 0.3])
     nudge = Nudge(cost, target, 1e-4)
@@ -114,8 +114,6 @@ def test_an_active_circuit_of_many_nodes():
     system = c.build(inputs=["V"], outputs=["n20", "n45"])
     assert system.network.unknowns > 150 and not system.network.pattern.symmetric
     x, targets, cost = [[1.0]], np.array([[0.3, 0.2]]), SquaredError()
-    dense, sparse = (relax(system, x, relaxer=OperatingPoint(s)) for s in (DenseSolver(), SparseSolver()))
-    np.testing.assert_allclose(sparse.outputs, dense.outputs, rtol=1e-9)
     a, b = (
         parameter(system, g.gradient)
         for g in (

@@ -96,6 +96,7 @@ def test_resistors_between_free_nodes_make_correlated_kicks():
     assert rate <= system.fastest_rate(np.zeros(0)) < 10 * rate
 
 
+@pytest.mark.slow
 def test_adaptive_steps_take_correlated_noise_too():
     samples = 120
     found = integrate(

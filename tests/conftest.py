@@ -38,6 +38,32 @@ OPTIMISED = {
 }
 
 
+# Files that take long begin first, so that no worker is left alone with one at the end.
+LONG = (
+    "test_docs",
+    "test_binding",
+    "test_nudgings",
+    "test_circuit",
+    "test_vowels",
+    "test_digits",
+    "test_synchronisation_map",
+    "test_operating_point",
+    "test_flow_network",
+    "test_conv_studies",
+    "test_resistive_convolution",
+    "test_spice_ngspice",
+    "test_spice_check",
+    "test_layered",
+    "test_oscillator_digits",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The long files first, the others as they were."""
+    rank = {name: k for k, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.module.__name__, len(LONG)) if hasattr(item, "module") else len(LONG))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def optimisation(request):
     """Sets how hard XLA optimises what this module compiles."""

@@ -74,6 +74,7 @@ def test_parasitics_give_a_circuit_its_time_and_the_transient_ends_at_the_operat
 # Waveforms
 
 
+@pytest.mark.slow
 def test_a_sine_and_its_phasor(low_pass):
     """A = 1 / (1 + i w tau) after the transient, which falls as exp(-t / tau); held before its delay."""
     frequency, delay = 1 / (2 * np.pi * TAU), 0.5 * TAU

@@ -133,7 +133,7 @@ def test_layers_see_what_they_should():
     np.testing.assert_allclose(net.primitive(state, jnp.asarray(INPUTS[0])), phi, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "softmax" else ()) for n in NETS])
 def test_centred_gradient_is_the_implicit_one(name):
     """Also at the corners of max pooling and clipped units, which a generic state does not touch."""
     card = report(name)
@@ -153,6 +153,7 @@ def test_readout_gradient_is_backpropagated():
     np.testing.assert_allclose(learned["readout_bias"], wrong.mean(axis=0), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_holomorphic_gradient_of_a_smooth_network():
     nudging = Holomorphic(0.1, relative=True, points=8)
     found = ep_gradient(network("softmax"), INPUTS, TARGETS, cost=CrossEntropy(), nudging=nudging)

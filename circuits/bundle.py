@@ -82,10 +82,6 @@ class Bundle:
         leaves, structure = jax.tree.flatten(self.element)
         return structure, tuple(np.shape(leaf)[1:] for leaf in leaves)
 
-    @property
-    def two_terminal(self) -> bool:
-        return self.nodes.shape[0] == 2
-
     def branch(self, i: int, nodes: list[str]) -> Branch:
         """The i-th element by itself."""
         element = jax.tree.map(lambda leaf: np.asarray(leaf)[i], self.element)
@@ -102,16 +98,13 @@ def joined(bundles: list[Bundle]) -> list[Bundle]:
 
 
 def _join(members: list[Bundle]) -> Bundle:
-    element = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(x, float) for x in leaves]), *_elements(members))
+    elements = [member.element for member in members]
+    element = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(x, float) for x in leaves]), *elements)
     control = None
     if members[0].control is not None:
         control = tuple(name for member in members for name in member.control)
     names = Names(name for member in members for name in member.names)
     return Bundle(names, np.concatenate([member.nodes for member in members], axis=1), element, control)
-
-
-def _elements(members):
-    return [member.element for member in members]
 
 
 def stacked(element: Component, m: int) -> Component:

@@ -10,13 +10,14 @@ from jaxtyping import Array, Float
 from circuits import branches, stored
 from circuits.labels import Labels
 from circuits.network import Network
+from circuits.nodal import NodalSystem
 from circuits.topology import nearest
 from physnet.errors import PhysnetError
-from physnet.system import Parameter, System
+from physnet.system import Parameter
 from physnet.variable import Variable
 
 
-class CircuitContract(System):
+class CircuitContract(NodalSystem):
     """A network of elements with names. Its unknowns are the free potentials and, after them, the branch currents."""
 
     network: eqx.AbstractVar[Network]
@@ -53,14 +54,6 @@ class CircuitContract(System):
     @property
     def output_variable(self):
         return Variable("output_voltage", ("output",), "V", "voltage of each output")
-
-    @property
-    def residual_units(self):
-        return "A"
-
-    @property
-    def energy_units(self):
-        return "W"
 
     @property
     def input_shape(self):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from circuits.convolutional_checks import check_arrays, check_diode, check_scalars, hidden_sizes
 from circuits.elements.ideal_diode import IdealDiode
 from circuits.elements.shockley_diode import ShockleyDiode
+from circuits.nodal import NodalSystem
 from physnet import precision
 from physnet.system import EnergySystem, Parameter
 from physnet.variable import Variable
@@ -19,7 +20,7 @@ from physnet.variable import Variable
 _DENSE_LIMIT = 400  # nodes up to which a dense Newton step is the faster way
 
 
-class ConvolutionalNetwork(EnergySystem):
+class ConvolutionalNetwork(NodalSystem, EnergySystem):
     """Pixels drive, through kernels of conductances, hidden nodes with diodes; these are pooled, amplified, read out.
 
     Each pixel x drives two nodes, at +gain x and -gain x volt. In each stage the node (r, c, f) of a hidden layer is
@@ -239,14 +240,6 @@ class ConvolutionalNetwork(EnergySystem):
     @property
     def output_variable(self):
         return Variable("prediction", ("output",), "V", "output node voltage")
-
-    @property
-    def residual_units(self):
-        return "A"
-
-    @property
-    def energy_units(self):
-        return "W"
 
     @property
     def input_shape(self):

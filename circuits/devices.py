@@ -17,8 +17,9 @@ from circuits.circuit import Circuit
 from circuits.elements import Resistor
 from circuits.nonidealities import Cycle, Nonideality
 from physnet.augmented import Resolving
+from physnet.checks import check_inputs
 from physnet.errors import PhysnetError, require_instance
-from physnet.system import EnergySystem, Parameter, System, check_inputs
+from physnet.system import EnergySystem, Parameter, System
 from physnet.variable import Variable
 
 _CONDUCTANCE = re.compile(r"conductance(_\d+)?")

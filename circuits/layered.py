@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from circuits.elements.ideal_diode import IdealDiode
 from circuits.elements.shockley_diode import ShockleyDiode
 from circuits.layered_checks import check_conductances, check_diode, check_scalar, matrices
+from circuits.nodal import NodalSystem
 from circuits.nodes import FreeNode, IdealDiodeNode, Node, ShockleyNode
 from physnet.errors import PhysnetError
 from physnet.system import EnergySystem, Parameter
@@ -21,7 +22,7 @@ from physnet.variable import Variable
 Voltages = tuple[Float[Array, " node"], ...]
 
 
-class LayeredNetwork(EnergySystem):
+class LayeredNetwork(NodalSystem, EnergySystem):
     """Inputs set the potentials of the first layer; hidden nodes carry a diode to ground; the last layer is read out.
 
     Each input x drives two nodes, at +gain x and -gain x volt, so that every conductance can stay positive. The state
@@ -119,14 +120,6 @@ class LayeredNetwork(EnergySystem):
     @property
     def output_variable(self):
         return Variable("prediction", ("output",), "V", "output node voltage")
-
-    @property
-    def residual_units(self):
-        return "A"
-
-    @property
-    def energy_units(self):
-        return "W"
 
     @property
     def input_shape(self):

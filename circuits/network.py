@@ -188,15 +188,6 @@ class Network(eqx.Module):
         potentials = self.potentials(unknowns)
         return potentials[self.plus] - potentials[self.minus]
 
-    def capacitance(self, rate: Float[Array, " free"]) -> Float[Array, " free"]:
-        """C dv/dt: the current, A, into the capacitors of each free potential while it changes at `rate` (V/s)."""
-        extended = jnp.append(rate, jnp.zeros(self.branches + 1, rate.dtype))
-        flows = []
-        for group in self.capacitors:
-            current = group.element.capacitance * (extended[group.out_of] - extended[group.into])
-            flows.append(jnp.stack([current, -current]))
-        return gather(self.capacitors, flows, self.unknowns, rate.dtype)[: self.free]
-
     def coupled(self, names: Names) -> np.ndarray:
         """Free potentials that a capacitor ties to a node whose potential the sources of these names set."""
 

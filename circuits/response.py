@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from circuits.companion import Companion
-from circuits.linear_solvers import Coefficients, DenseSolver, LinearSolver, SparseSolver, readout, solver_for
+from circuits.linear_solvers import Coefficients, DenseSolver, SparseSolver, readout, solver_for
 
 
 def jacobian_coefficients(circuit, state, inputs: Float[Array, " input"], transposed: bool = False) -> Coefficients:
@@ -26,20 +26,16 @@ def linear_response(
     state,
     inputs: Float[Array, " input"],
     right: Float[Array, "right u"],
-    transposed: bool = False,
-    solver: LinearSolver | None = None,
 ) -> Float[Array, "right u"]:
-    """J^-1 right (or J^-T right) for several right sides at a state of one sample, on the unknowns free to move.
+    """J^-1 right for several right sides at a state of one sample, on the unknowns free to move.
 
     right: currents, A, into the free potentials, then V. Factors are kept apart from those of relaxations.
     """
     network = circuit.network
-    coefficients = jacobian_coefficients(circuit, state, inputs, transposed)
-    if solver is None:
-        solver = solver_for(network)
-        solver = SparseSolver(purpose="response") if isinstance(solver, SparseSolver) else solver
+    coefficients = jacobian_coefficients(circuit, state, inputs)
+    solver = SparseSolver(purpose="response") if is_large(network) else DenseSolver()
     many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (right.shape[0], *leaf.shape)), coefficients)
-    held = solver.nothing_held(network, right.shape[0], coefficients.correction is not None)
+    held = solver.nothing_held(network, right.shape[0], False)
     active, rtol = jnp.ones(right.shape[0], bool), jnp.full(right.shape[0], 1e-14)
     return solver.solve(network, many, jnp.where(coefficients.free, right, 0), held, active, rtol)[0]
 

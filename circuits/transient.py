@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 
 from circuits.elements import Capacitor
 from physnet import precision
+from physnet.checks import check_inputs
 from physnet.errors import PhysnetError
 from physnet.signals import PiecewiseLinear, Signal
-from physnet.system import check_inputs
 
 if TYPE_CHECKING:
     from circuits.circuit import Circuit

@@ -9,8 +9,8 @@ import numpy as np
 
 from oscillators.locked import LockedOscillators
 from oscillators.phase_model import PhaseModel
+from physnet.checks import check_inputs
 from physnet.errors import PhysnetError
-from physnet.system import check_inputs
 
 _TURN = 0.25  # rad, the most that a phase moves in one step
 _STABLE = 0.7  # of amplitudes that relax much faster than phases slip: the step in units of their fastest rate

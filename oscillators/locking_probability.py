@@ -10,9 +10,10 @@ from oscillators import checks
 from oscillators.records import chosen_oscillators, recording_times
 from oscillators.synchronisation import synchrony
 from oscillators.window import oscillators_of, resolution_over
+from physnet.checks import check_inputs
 from physnet.engines.base import Engine
 from physnet.errors import PhysnetError
-from physnet.system import System, check_inputs
+from physnet.system import System
 from physnet.trajectory import integrate
 
 

@@ -11,11 +11,11 @@ from oscillators.kuramoto import Kuramoto
 from oscillators.low_rank import LowRank
 from oscillators.phase import PhaseNetwork
 from oscillators.sparse import Sparse
+from physnet.checks import check_inputs
 from physnet.equilibrium import relax
 from physnet.errors import PhysnetError, require_instance
 from physnet.linearise import asymmetry, jacobian
 from physnet.problem import Problem
-from physnet.system import check_inputs
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from physnet import provenance, results
 from physnet.errors import PhysnetError
+from physnet.parameters import map_parameters
 from physnet.precision import dtype_of
-from physnet.system import map_parameters
 from physnet.variable import Variable
 
 _MAY_DIFFER = ("epochs", "data")  # of a config; where the data lie is not what they are: those are compared

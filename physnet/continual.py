@@ -14,10 +14,11 @@ from physnet.equilibrium import Equilibrium
 from physnet.errors import PhysnetError, require_instance
 from physnet.gradients import prepare
 from physnet.nudging import OneSided
+from physnet.parameters import clip_to_bounds, map_parameters, trainable_mask
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
 from physnet.rules import EnergyRule, energy_difference
-from physnet.system import System, clip_to_bounds, is_boxed, map_parameters, trainable_mask
+from physnet.system import System, is_boxed
 
 _GENTLE = 0.1  # eta / beta above which the parameters no longer follow the gradient
 

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from physnet import precision
+from physnet.checks import check_initial, check_inputs
 from physnet.cost import Cost, check_targets
 from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.nudge import Nudge
 from physnet.nudging_scale import beta_units, check_beta, nudging_scales
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
-from physnet.system import EnergySystem, System, check_initial, check_inputs
+from physnet.system import EnergySystem, System
 
 CONVERGED, TOO_MANY_STEPS, NOT_FINITE, BEYOND = 0, 1, 2, 3
 STATUS = (

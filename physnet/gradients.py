@@ -7,15 +7,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Inexact, PRNGKeyArray
 
+from physnet.checks import check_inputs
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import Equilibrium, check_relaxer, compiled_settle, raise_unless_converged, settle
 from physnet.errors import PhysnetError, require_instance
 from physnet.nudging import FREE, Nudging
 from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
+from physnet.parameters import trainable_mask
 from physnet.problem import flatten
 from physnet.relaxers.base import Relaxer
 from physnet.rules import LearningRule, rule_for
-from physnet.system import System, check_inputs, trainable_mask
+from physnet.system import System
 
 
 class EPGradient(eqx.Module):

@@ -8,9 +8,10 @@ from jaxtyping import Array
 from physnet.cost import Cost
 from physnet.equilibrium import Equilibrium
 from physnet.gradients import EPGradient, complete, prepare
+from physnet.parameters import trainable_mask
 from physnet.problem import flatten
 from physnet.relaxers.base import Relaxer
-from physnet.system import System, trainable_mask
+from physnet.system import System
 
 
 def implicit_gradient(

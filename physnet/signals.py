@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physnet import precision
+from physnet.checks import check_inputs
 from physnet.errors import PhysnetError
-from physnet.system import System, check_inputs
+from physnet.system import System
 
 
 class Signal(eqx.Module):

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from physnet import precision
-from physnet.errors import PhysnetError
 from physnet.variable import Variable
 
 if TYPE_CHECKING:
@@ -302,76 +301,3 @@ def is_boxed(system: System) -> bool:
     """Whether the state of the system is confined to a box."""
     dtype = precision.dtype_of(eqx.filter(system, eqx.is_inexact_array))
     return jax.eval_shape(system.bounds, jax.ShapeDtypeStruct(system.input_shape, dtype)) is not None
-
-
-def trainable_mask(system: System) -> PyTree:
-    """A pytree shaped like the system: True at the arrays that learning may change, False elsewhere."""
-    getters = [parameter.get for parameter in system.parameters if parameter.trainable]
-    mask = jax.tree.map(lambda _: False, system)
-    return eqx.tree_at(lambda tree: [get(tree) for get in getters], mask, replace=[True] * len(getters))
-
-
-def map_parameters(fn: Callable[[Parameter, Array], Array], system: System, *, only_trainable: bool = True) -> System:
-    """A copy of the system with fn(parameter, array) in the place of each parameter's array."""
-    chosen = [parameter for parameter in system.parameters if parameter.trainable or not only_trainable]
-    values = [fn(parameter, parameter.get(system)) for parameter in chosen]
-    return eqx.tree_at(lambda tree: [parameter.get(tree) for parameter in chosen], system, replace=values)
-
-
-def clip_to_bounds(system: System) -> System:
-    """Puts every trainable parameter back inside its physical range (a conductance is not negative)."""
-
-    def clip(parameter, value):
-        return value if parameter.variable.bounds is None else jnp.clip(value, *parameter.variable.bounds)
-
-    return map_parameters(clip, system)
-
-
-def check_inputs(system: System, inputs) -> tuple[Array, bool]:
-    """The inputs as an array with a leading sample axis, and whether they had one. Raises PhysnetError."""
-    if inputs is None:
-        inputs = system.default_inputs()
-        if inputs is None:
-            raise PhysnetError(
-                f"{type(system).__name__}: inputs are missing; pass an array of shape {system.input_shape} "
-                f"({system.input_variable.long_name}, {system.input_variable.units})."
-            )
-    inputs = precision.real_array(inputs, f"{type(system).__name__}: inputs")
-    inputs = precision.asarray(inputs, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
-    shape = system.input_shape
-    if inputs.shape[inputs.ndim - len(shape) :] != shape or inputs.ndim not in (len(shape), len(shape) + 1):
-        raise PhysnetError(
-            f"{type(system).__name__}: inputs have shape {inputs.shape}; expected {shape} for one sample or "
-            f"(sample, {', '.join(map(str, shape))}) for a batch of {system.input_variable.long_name}."
-        )
-    if not bool(jnp.all(jnp.isfinite(inputs))):
-        raise PhysnetError(f"{type(system).__name__}: inputs hold NaN or infinite values; every value must be finite.")
-    system.check_values(inputs)
-    batched = inputs.ndim == len(shape) + 1
-    return (inputs if batched else inputs[None]), batched
-
-
-def check_initial(system: System, inputs: Array, initial: PyTree, batched: bool) -> PyTree:
-    """A state to start from, with a leading sample axis, shaped and typed as the system's own. Raises PhysnetError.
-
-    inputs: (sample, ...). batched: whether the samples of `initial` have that axis already.
-    """
-    expected = jax.eval_shape(jax.vmap(system.initial_state), inputs)
-    where = f"{type(system).__name__}: initial"
-    if jax.tree.structure(initial) != jax.tree.structure(expected):
-        names = ", ".join(variable.name for variable in system.variables)
-        raise PhysnetError(
-            f"{where} is a {type(initial).__name__} that is not built like the state of the system ({names}). Change "
-            "the `state` of an equilibrium, or system.initial_state(inputs)."
-        )
-
-    def check(variable, leaf, like):
-        array = precision.real_array(leaf, f"{where}, {variable.name}")
-        shape = like.shape if batched else like.shape[1:]
-        if array.shape != shape:
-            raise PhysnetError(f"{where}: {variable.name} has shape {array.shape}; expected {shape}.")
-        return jnp.asarray(array if batched else array[None], like.dtype)
-
-    leaves, structure = jax.tree.flatten(expected)
-    checked = map(check, system.variables, jax.tree.leaves(initial), leaves)
-    return jax.tree.unflatten(structure, list(checked))

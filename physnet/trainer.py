@@ -15,9 +15,10 @@ from physnet.gradients import EPGradient, phase_gradient
 from physnet.implicit import implicit_from_states
 from physnet.nudging import Nudging
 from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
+from physnet.parameters import clip_to_bounds, trainable_mask
 from physnet.relaxers.base import Relaxer
 from physnet.rules import LearningRule
-from physnet.system import System, clip_to_bounds, trainable_mask
+from physnet.system import System
 
 Measure = Callable[[Array, Array], Array]  # (outputs, target) of one sample -> one number
 

@@ -13,14 +13,16 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from physnet import checkpoint, results
+from physnet.checks import check_inputs
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import check_relaxer
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.gradients import check_rule, check_stencil
 from physnet.nudging import Nudging
+from physnet.parameters import trainable_mask
 from physnet.relaxers.base import Relaxer
 from physnet.rules import LearningRule
-from physnet.system import System, check_inputs, trainable_mask
+from physnet.system import System
 from physnet.trainer import Data, Measure, Tally, Trainer
 from physnet.variable import Variable
 

@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from physnet import precision
+from physnet.checks import check_initial
 from physnet.engines.adaptive import Adaptive
 from physnet.engines.base import Engine, fastest_rate
 from physnet.engines.fixed_step import FixedStep
 from physnet.errors import ConvergenceError, PhysnetError, require_instance
 from physnet.problem import Problem
 from physnet.signals import Held, as_signal, recorded
-from physnet.system import EnergySystem, System, check_initial, is_boxed
+from physnet.system import EnergySystem, System, is_boxed
 
 _TOLERABLE = 0.05  # error of a state variable by step doubling, as a share of the largest
 

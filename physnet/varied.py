@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array
 
 from physnet.augmented import Resolving
+from physnet.checks import check_inputs
 from physnet.errors import PhysnetError, require_instance
-from physnet.system import System, check_inputs
+from physnet.system import System
 from physnet.variable import Variable
 
 

@@ -181,7 +181,7 @@ def _optimiser(network, config, steps_per_epoch):
     import equinox as eqx
     import optax
 
-    from physnet.system import trainable_mask
+    from physnet.parameters import trainable_mask
 
     def descend(rate):
         return optax.sgd(optax.exponential_decay(rate, steps_per_epoch, config.decay, staircase=True))

@@ -14,7 +14,7 @@ from physnet import Centred, CrossEntropy, OneSided, PhysnetError, RandomSign, S
 from physnet.continual import continual_update
 from physnet.networks import LayeredHopfield
 from physnet.networks.activation import Tanh
-from physnet.system import map_parameters
+from physnet.parameters import map_parameters
 
 LADDER = np.geomspace(1e-4, 1e-2, 5)  # eta/beta
 

@@ -13,7 +13,7 @@ from circuits.editing import prune, with_values, without
 from circuits.generators import grid
 from physnet import Centred, Clamped, PhysnetError, SquaredError, ep_gradient, implicit_gradient, relax
 from physnet.linearise import output_response
-from physnet.system import clip_to_bounds
+from physnet.parameters import clip_to_bounds
 
 COST = SquaredError()
 INPUTS, TARGETS = np.array([[1.0], [2.0]]), np.array([[0.35, 0.1], [0.7, 0.2]])  # V: linear in the input, as the grid

@@ -495,3 +495,19 @@ def test_measured_curves_come_from_files(tmp_path):
             MeasuredCurve.from_csv(file)
     with pytest.raises(PhysnetError, match=r"nowhere\.csv: it cannot be read"):
         MeasuredCurve.from_csv(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize("flag", ["has_branch", "reciprocal"])
+def test_an_element_that_promises_more_than_it_defines_is_refused(flag):
+    body = {
+        "kind": "promise",
+        "terminals": ("a", "b", "c"),
+        flag: True,
+        "currents": lambda self, potentials, own, sensed: potentials,
+        "parameters": lambda self: (),
+    }
+    promise = type("Promise", (MultiTerminal,), body)
+    with pytest.raises(PhysnetError, match=f"Promise: with {flag} = True it must define (constraint|cocontent)"):
+        promise()
+    with pytest.raises(PhysnetError, match="SquareLawTransistor: it is not reciprocal"):
+        SquareLawTransistor.example().cocontent(jnp.zeros(4))

@@ -41,7 +41,7 @@ from physnet.networks import (
     kolen_pollack,
 )
 from physnet.nudging import Phases
-from physnet.system import trainable_mask
+from physnet.parameters import trainable_mask
 
 COST, SMALL = SquaredError(), Centred(1e-4, relative=True)
 RNG = np.random.default_rng(0)

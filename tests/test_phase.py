@@ -23,7 +23,7 @@ from physnet import (
     implicit_gradient,
     relax,
 )
-from physnet.system import check_initial
+from physnet.checks import check_initial
 
 COST = SquaredError()
 MODELS = (PhaseNetwork, Kuramoto, Phasors)

@@ -8,7 +8,7 @@ import pytest
 from oscillators.auto_oscillator import AutoOscillators
 from oscillators.coupling import AllToAll
 from physnet import PhysnetError
-from physnet.system import check_inputs
+from physnet.checks import check_inputs
 from physnet.varied import Varied
 
 NETWORK = AutoOscillators.from_preset("oracle", AllToAll(1e3, 2))

@@ -148,17 +148,25 @@ class MultiTerminal(Component):
         self, potentials: Float[Array, "terminal ..."], own: Float[Array, "..."], sensed: Float[Array, "..."]
     ) -> Float[Array, "..."]:
         """What vanishes, V, for an element with a branch current: v_out - A v_in of a voltage amplifier."""
-        raise NotImplementedError
+        raise PhysnetError(f"{type(self).__name__}: it has no branch current for a constraint to determine.")
 
     def constraint_scale(
         self, potentials: Float[Array, "terminal ..."], own: Float[Array, "..."], sensed: Float[Array, "..."]
     ) -> Float[Array, "..."]:
         """The size of the terms that cancel in `constraint`, V: |v_out| + |A| |v_in|."""
-        raise NotImplementedError
+        raise PhysnetError(f"{type(self).__name__}: it has no branch current for a constraint to determine.")
 
     def cocontent(self, potentials: Float[Array, "terminal ..."]) -> Float[Array, "..."]:
         """For a reciprocal element: the function, W, whose slope along each potential is the current there."""
-        raise NotImplementedError
+        raise PhysnetError(f"{type(self).__name__}: it is not reciprocal, so that no co-content gives its currents.")
+
+    def __check_init__(self):
+        needed = ["constraint", "constraint_scale"] if self.has_branch else []
+        needed += ["cocontent"] if self.reciprocal else []
+        for name in needed:
+            if getattr(type(self), name) is getattr(MultiTerminal, name):
+                flag = "reciprocal" if name == "cocontent" else "has_branch"
+                raise PhysnetError(f"{type(self).__name__}: with {flag} = True it must define {name}().")
 
     @property
     def couples(self) -> tuple[tuple[int, int], ...]:

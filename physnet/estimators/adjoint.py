@@ -17,9 +17,10 @@ from physnet.estimators.base import (
     without_nudging,
 )
 from physnet.implicit import implicit_from_states
+from physnet.parameters import trainable_mask
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
-from physnet.system import System, trainable_mask
+from physnet.system import System
 
 
 class ImplicitDifferentiation(Estimator):

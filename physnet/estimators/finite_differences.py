@@ -9,8 +9,9 @@ from jax.flatten_util import ravel_pytree
 from physnet.equilibrium import settle
 from physnet.errors import PhysnetError
 from physnet.estimators.base import Estimator, check_count, without_nudging
+from physnet.parameters import trainable_mask
 from physnet.relaxers.base import Relaxer
-from physnet.system import System, trainable_mask
+from physnet.system import System
 
 _LANES = 8  # entries settled at once
 

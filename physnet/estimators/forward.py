@@ -22,10 +22,11 @@ from physnet.estimators.base import (
 from physnet.estimators.noise import noise_on
 from physnet.gradients import check_rule
 from physnet.linearise import free_jacobian
+from physnet.parameters import trainable_mask
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import Relaxer
 from physnet.rules import EnergyRule, LearningRule, VectorFieldRule, rule_for
-from physnet.system import System, trainable_mask
+from physnet.system import System
 
 
 class ForwardMode(Estimator):

@@ -14,9 +14,9 @@ from physnet.estimators.base import (
     why_no_steps,
     without_nudging,
 )
+from physnet.parameters import trainable_mask
 from physnet.problem import Problem
 from physnet.relaxers.base import Relaxer
-from physnet.system import trainable_mask
 
 _SHORTEST = 32
 

@@ -19,7 +19,7 @@ import optax
 
 from physnet import Centred, CrossEntropy, EnergyRule, FixedPoint
 from physnet.networks import AveragePooling, ConvolutionalHopfield
-from physnet.system import trainable_mask
+from physnet.parameters import trainable_mask
 from physnet.trainer import Trainer
 
 BATCH, RUNS = 64, 5

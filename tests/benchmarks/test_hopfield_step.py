@@ -24,7 +24,7 @@ from test_training_step import BATCH, images
 from physnet import Centred, EnergyRule, FixedPoint, SquaredError
 from physnet.gradients import phase_gradient
 from physnet.networks import LayeredHopfield
-from physnet.system import trainable_mask
+from physnet.parameters import trainable_mask
 from physnet.trainer import Trainer
 
 FREE, NUDGED, BETA, RATE = 30, 10, 0.1, 0.05

@@ -24,7 +24,7 @@ from circuits import BlockDescent, IdealDiode, LayeredNetwork
 from physnet import Centred, Nudge, SquaredError
 from physnet.equilibrium import settle
 from physnet.gradients import phase_gradient
-from physnet.system import trainable_mask
+from physnet.parameters import trainable_mask
 from physnet.trainer import Trainer
 
 BATCH, RUNS, STEPS, TRAINED = 64, 5, 20, 100

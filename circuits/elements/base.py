@@ -161,6 +161,7 @@ class MultiTerminal(Component):
         raise PhysnetError(f"{type(self).__name__}: it is not reciprocal, so that no co-content gives its currents.")
 
     def __check_init__(self):
+        super().__check_init__()
         needed = ["constraint", "constraint_scale"] if self.has_branch else []
         needed += ["cocontent"] if self.reciprocal else []
         for name in needed:

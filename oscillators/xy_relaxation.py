@@ -98,7 +98,8 @@ class PhaseDescent(Relaxer):
             polished = _polish(measure, curvature, place, stiffness, done, 0.01 * tolerance)
             stable = done | polished.stable
             phases = jnp.where(stable[:, None], polished.phases, polished.phases + kick)
-            return _Round(phases, polished.relative, polished.steps, stable, before.count + 1)
+            relative = jnp.where(done, before.relative, polished.relative)  # what is done is not looked at again
+            return _Round(phases, relative, polished.steps, stable, before.count + 1)
 
         def unfinished(now: _Round):
             open_ones = ~(now.stable & (now.relative <= tolerance)) & (now.steps < self.max_steps)

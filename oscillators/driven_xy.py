@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from physnet.system import EnergySystem
@@ -25,7 +26,7 @@ class DrivenXY(EnergySystem):
     readout: str = eqx.field(static=True)
 
     parameters = ()
-    variables = (Variable("oscillator_phase", ("oscillator",), "rad", "phase of each oscillator"),)
+    variables = (Variable("oscillator_phase", ("oscillator",), "rad", "phase of each oscillator", period=2 * np.pi),)
     input_variable = Variable("drive", ("part", "oscillator"), "Hz", "real and imaginary part of the drive")
     output_variable = Variable("reading", ("output",), "1", "what is read of the output phases")
     residual_units, energy_units = "rad s-1", "rad2 s-1"

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from oscillators.locking import Locking
 from oscillators.network import Network
+from oscillators.phase import PHASE
 from physnet.errors import PhysnetError
 from physnet.system import Parameter
 from physnet.variable import Variable
@@ -78,7 +79,7 @@ class LockedOscillators(Network):
     def variables(self):
         return (
             Variable("log_amplitude", ("oscillator",), "1", "logarithm of the amplitude sqrt(p)"),
-            Variable("oscillator_phase", ("oscillator",), "rad", "phase of each oscillator in the common frame"),
+            PHASE,
         )
 
     @property

@@ -1,5 +1,7 @@
 """One network relaxed from several starts, its predictions averaged: an answer to multistability."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ class _Replicas(EnergySystem):
     @property
     def variables(self):
         return tuple(
-            Variable(v.name, ("start", *v.dims), v.units, f"{v.long_name}, from each start") for v in self.one.variables
+            replace(v, dims=("start", *v.dims), long_name=f"{v.long_name}, from each start") for v in self.one.variables
         )
 
     @property

@@ -1,6 +1,7 @@
 """Networks of phases that descend an energy: XY and Kuramoto models, oscillator Ising machines."""
 
 import jax.numpy as jnp
+import numpy as np
 
 from oscillators import checks
 from oscillators.coupling import Coupling
@@ -10,7 +11,9 @@ from physnet.errors import PhysnetError
 from physnet.system import EnergySystem
 from physnet.variable import Variable
 
-PHASE = Variable("oscillator_phase", ("oscillator",), "rad", "phase of each oscillator in the common frame")
+PHASE = Variable(
+    "oscillator_phase", ("oscillator",), "rad", "phase of each oscillator in the common frame", period=2 * np.pi
+)
 
 
 class PhaseNetwork(PhaseModel, EnergySystem):

@@ -173,7 +173,7 @@ class XYNetwork(EnergySystem):
 
     @property
     def variables(self):
-        return (Variable("oscillator_phase", ("oscillator",), "rad", "phase of each free oscillator"),)
+        return self.resolved.variables
 
     def _all_parameters(self):
         one, driven = ("oscillator",), "hidden_oscillator" if self.layered else "oscillator"

@@ -100,6 +100,13 @@ class System(eqx.Module):
     def default_relaxer(self) -> "Relaxer":
         """The relaxer that suits this system best."""
 
+    def scout(self) -> "Relaxer | None":
+        """A relaxer that finds roughly, and at once for thousands of starts, where they lead; None without one.
+
+        A search for equilibria then takes only what is different to the end, with the default relaxer.
+        """
+        return None
+
     def coordinates(self) -> tuple[tuple[Variable, tuple[str, ...]], ...]:
         """Names along the dims of `variables`, `input_variable` and `parameters`: ((variable, labels), ...)."""
         return ()

@@ -12,6 +12,7 @@ class Variable:
     units: UDUNITS spelling (V, A, S, ohm, F, W, J, s, rad, 1).
     long_name: one phrase a stranger understands.
     bounds: (lowest, highest) physical value in `units`, or None where there is no limit.
+    period: values that differ by this, in `units`, mean the same (2 pi rad of a phase); None for most quantities.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Variable:
     units: str = "1"
     long_name: str = ""
     bounds: tuple[float, float] | None = None
+    period: float | None = None
 
 
 def quotient_units(numerator: str, denominator: str) -> str:

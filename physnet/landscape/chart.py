@@ -1,0 +1,197 @@
+"""A system under fixed inputs as a landscape over one flat vector of coordinates, its symmetries allowed for."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Inexact, PyTree
+
+from physnet.checks import check_initial, check_inputs
+from physnet.errors import PhysnetError, require_instance
+from physnet.nudge import Nudge
+from physnet.problem import Problem, flatten
+from physnet.system import EnergySystem, System, is_boxed
+
+_SEAM = 1e-6  # of a period: a phase this close below +pi and one at -pi are written alike
+
+
+class Chart(eqx.Module):
+    """One system, one sample of inputs, nudged or free, its state written as a vector (coordinate,).
+
+    Coordinates that repeat (`Variable.period`) and directions along which nothing changes (`System.neutral_modes`) are
+    known to it: `canonical` picks one of the states that are the same, `difference` the shortest way between two.
+    """
+
+    problem: Problem
+    shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    structure: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    dtype: np.dtype = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, system: System, inputs=None, nudge: Nudge | None = None) -> "Chart":
+        """Of a system under the inputs of one sample (input,), its default inputs by default.
+
+        nudge: a cost, target (output,) and beta that pull on the outputs. Raises PhysnetError for inputs that do not
+        fit, or several samples at once.
+        """
+        require_instance(system, System, "landscape: system")
+        inputs, batched = check_inputs(system, inputs)
+        if batched and len(inputs) != 1:
+            raise PhysnetError(
+                f"landscape: {len(inputs)} samples of inputs; a landscape belongs to one. Pass inputs[i], "
+                f"of shape {system.input_shape}."
+            )
+        like = jax.eval_shape(system.initial_state, inputs[0])
+        leaves, structure = jax.tree.flatten(like)
+        if nudge is not None:
+            nudge = jax.tree.map(lambda leaf: jnp.asarray(leaf, inputs.dtype), nudge)
+        dtype = np.dtype(jnp.result_type(*leaves))
+        return cls(Problem(system, inputs[0], nudge), tuple(leaf.shape for leaf in leaves), structure, dtype)
+
+    @property
+    def system(self) -> System:
+        return self.problem.system
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether steady states are the stationary points of an energy whose slope is the residual."""
+        return isinstance(self.system, EnergySystem) and not self.system.iterates
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def require_energy(self, what: str, instead: str) -> None:
+        """Raises PhysnetError, which says what can be done instead, for a system without a smooth energy."""
+        name = type(self.system).__name__
+        if not self.has_energy:
+            raise PhysnetError(f"{what}: {name} has no energy to look at.{self.system.why_no_energy()} {instead}")
+        if is_boxed(self.system):
+            raise PhysnetError(
+                f"{what}: the state of {name} is confined to a box, where the energy has corners. {instead}"
+            )
+
+    # Vectors
+
+    def state(self, vector: Inexact[Array, " coordinate"]) -> PyTree:
+        """The state of the system that a vector stands for."""
+        leaves, start = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape))
+            leaves.append(vector[start : start + size].reshape(shape))
+            start += size
+        return jax.tree.unflatten(self.structure, leaves)
+
+    def vector(self, state: PyTree) -> Array:
+        """A state, one sample, as a vector. Raises PhysnetError for one that is not built like the system's."""
+        checked = check_initial(self.system, self.problem.inputs[None], state, False)
+        return flatten(checked).astype(self.dtype)
+
+    # What the landscape is. For one vector each; traceable.
+
+    def energy(self, vector) -> Float[Array, ""]:
+        """F = E + beta C, in the system's energy unit."""
+        return self.problem.energy(self.state(vector))
+
+    def residual(self, vector) -> Float[Array, " coordinate"]:
+        """dF/ds, or what vanishes at a steady state where there is no energy."""
+        return flatten(self.problem.residual(self.state(vector)))
+
+    def velocity(self, vector) -> Float[Array, " coordinate"]:
+        """ds/dt."""
+        return flatten(self.problem.vector_field(self.state(vector)))
+
+    def relative_residual(self, vector) -> Float[Array, ""]:
+        """The certificate: largest residual over the terms that cancel in it."""
+        return self.problem.certificate(self.state(vector))[0]
+
+    def curvature_along(self, vector, direction) -> Float[Array, " coordinate"]:
+        """The Jacobian of the residual times a direction: a Hessian-vector product where there is an energy."""
+        return jax.jvp(self.residual, (vector,), (direction,))[1]
+
+    def curvature(self, vector) -> Float[Array, "coordinate coordinate"]:
+        """The Jacobian of the residual, dense: the Hessian of F, made exactly symmetric, where there is an energy."""
+        matrix = jax.jacfwd(self.residual)(vector)
+        return (matrix + matrix.T) / 2 if self.has_energy else matrix
+
+    def neutral(self, vector) -> Float[Array, "mode coordinate"]:
+        """Orthonormal directions along which nothing changes, (mode, coordinate); often none."""
+        modes = [flatten(mode) for mode in self.system.neutral_modes(self.state(vector))]
+        if not modes:
+            return jnp.zeros((0, self.size), self.dtype)
+        return jnp.linalg.qr(jnp.stack(modes, axis=1))[0].T.astype(self.dtype)
+
+    # Which states are the same. NumPy, for any number of vectors (..., coordinate).
+
+    @property
+    def periods(self) -> np.ndarray:
+        """Period of each coordinate, (coordinate,); infinite where it has none."""
+        found = [
+            np.full(int(np.prod(shape)), np.inf if variable.period is None else variable.period)
+            for variable, shape in zip(self.system.variables, self.shapes, strict=True)
+        ]
+        return np.concatenate(found)
+
+    def translations(self) -> np.ndarray:
+        """The neutral modes as fixed directions (mode, coordinate), each 1 at a coordinate where the others are 0.
+
+        Raises PhysnetError where they turn with the state, so that no shift undoes them.
+        """
+        modes = np.asarray(self.neutral(jnp.zeros(self.size, self.dtype) + 0.3))
+        elsewhere = np.asarray(self.neutral(jnp.asarray(np.linspace(-1, 2, self.size), self.dtype)))
+        if modes.shape != elsewhere.shape or np.abs(modes.T @ modes - elsewhere.T @ elsewhere).max(initial=0) > 1e-9:
+            raise PhysnetError(
+                f"landscape: the symmetry of {type(self.system).__name__} is no shift of its coordinates, so that "
+                "equal states cannot be told. Use the model in phases: Kuramoto in place of Phasors."
+            )
+        modes = modes.copy()
+        for k in range(len(modes)):  # reduced row echelon form
+            pivot = int(np.argmax(np.abs(modes[k]) > 1e-9))
+            modes[k] /= modes[k, pivot]
+            for other in range(len(modes)):
+                if other != k:
+                    modes[other] -= modes[other, pivot] * modes[k]
+        return modes
+
+    def wrapped(self, difference: np.ndarray) -> np.ndarray:
+        """A difference of two vectors with every repeating coordinate brought within half a period of 0."""
+        periods = self.periods
+        turns = np.where(np.isfinite(periods), np.round(difference / np.where(np.isfinite(periods), periods, 1)), 0)
+        return difference - np.where(turns == 0, 0, turns * np.where(np.isfinite(periods), periods, 0))
+
+    def canonical(self, vectors: np.ndarray) -> np.ndarray:
+        """The one that stands for all vectors that mean the same: neutral shifts undone, phases in [-pi, pi)."""
+        vectors = np.array(vectors)
+        for mode in self.translations():
+            pivot = int(np.argmax(np.abs(mode) > 1e-9))
+            vectors = vectors - vectors[..., pivot : pivot + 1] * mode
+        periods = self.periods
+        seam = np.where(np.isfinite(periods), _SEAM * np.where(np.isfinite(periods), periods, 0), 0)
+        return self.wrapped(vectors - seam) + seam
+
+    def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The shortest way from b to a (..., coordinate): neutral shifts and whole periods left out."""
+        return self.canonical_difference(np.asarray(a) - np.asarray(b))
+
+    def canonical_difference(self, difference: np.ndarray) -> np.ndarray:
+        """A difference of two vectors less what symmetries make of nothing.
+
+        Of the shifts along a neutral mode that the coordinates ask for one by one, the one that leaves least is taken.
+        """
+        modes = self.translations()
+        if not len(modes):
+            return self.wrapped(difference)
+        if len(modes) > 1:  # no periods among them in any system so far: a plain projection
+            basis = np.linalg.qr(modes.T)[0]
+            return difference - (difference @ basis) @ basis.T
+        mode, best, least = modes[0], None, None
+        for pivot in np.flatnonzero(np.abs(mode) > 1e-9):
+            trial = self.wrapped(difference - difference[..., pivot : pivot + 1] / mode[pivot] * mode)
+            trial = trial - (trial @ mode / (mode @ mode))[..., None] * mode
+            size = np.sum(trial**2, axis=-1)
+            best = trial if best is None else np.where((size < least)[..., None], trial, best)
+            least = size if least is None else np.minimum(size, least)
+            if not np.isfinite(self.periods).any():
+                break
+        return best

@@ -64,6 +64,6 @@ def _fingerprints(chart, vectors) -> tuple[np.ndarray, float]:
     waves = np.cos(projected * angular + offset) * weight
     straight = projected * weight
     marks = np.where(periodic, waves, straight).sum(axis=-1)
-    # Through the canonical form, which pins one coordinate, a difference can count twice; a projection at most doubles it.
+    # The canonical form pins one coordinate, so that a difference can count twice; a projection at most doubles it.
     slope = 2 * float(np.sum(weight * np.where(periodic, np.where(periodic, angular, 0), 1)))
     return marks, slope

@@ -1,4 +1,4 @@
-"""What a search found: distinct equilibria with their energies, certificates, indices, modes and how often each came."""
+"""What a search found: distinct equilibria, their energies, certificates, indices, modes, how often each came."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ class Equilibria:
     vector: (equilibrium, coordinate), the states, symmetries undone (`Chart.canonical`). outputs: (equilibrium,
     output). energy: in the system's unit, NaN without one. residual: relative, imbalance: the largest in its unit,
     converged: whether the relaxer's tolerance was met: the certificate of each. index, flat: Morse index and number of
-    undeclared flat directions; curvature: (equilibrium, mode) and mode: (equilibrium, mode, coordinate): see `Spectrum`.
+    undeclared flat directions; curvature (equilibrium, mode) and mode (equilibrium, mode, coordinate): see `Spectrum`.
     hits: how many starts ended in each. multiplicity: how many states the declared symmetries make of it. family:
     whether flat directions connect it to others of the same energy, which were counted as one.
     found: (start,), the equilibrium that each start ended in, -1 where it did not settle. chart: the landscape itself.
@@ -80,11 +80,12 @@ class Equilibria:
         return int(np.argmin(distance)), float(distance.min())
 
     def __str__(self):
+        energy = f"energy, {self.chart.system.energy_units}"
         lines = [
             f"{len(self)} equilibria of {type(self.chart.system).__name__}, from {len(self.found)} starts, "
             f"{self.unsettled} of which did not settle",
-            f"{'':>4} {'energy, ' + self.chart.system.energy_units:>18} {'index':>6} {'flat':>5} {'lowest curvature':>17}"
-            f" {'copies':>7} {'hits':>8} {'residual':>9}",
+            f"{'':>4} {energy:>18} {'index':>6} {'flat':>5} {'lowest curvature':>17} {'copies':>7} {'hits':>8} "
+            f"{'residual':>9}",
         ]
         for i in range(min(len(self), 20)):
             lines.append(

@@ -1,6 +1,5 @@
 """find_equilibria(): all the states in which a system can settle, from many starts."""
 
-import os
 from dataclasses import replace
 
 import equinox as eqx
@@ -8,21 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from physnet.equilibrium import STATUS, check_relaxer, settle
-from physnet.errors import ConvergenceError, PhysnetError, require_instance
+from physnet.equilibrium import STATUS, check_relaxer
+from physnet.errors import ConvergenceError, require_instance
 from physnet.landscape.chart import Chart
 from physnet.landscape.distinct import grouped, span
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import LARGEST_DENSE
+from physnet.landscape.lanes import LANES, relaxed_from, scouted
 from physnet.landscape.modes import Spectrum, lowest_modes, spectra
+from physnet.landscape.starts import check_memory, drawn_starts
 from physnet.landscape.symmetry import Symmetry, orbit
 from physnet.nudge import Nudge
 from physnet.relaxers.base import Relaxer
-from physnet.system import System
+from physnet.system import EnergySystem, System
 
-LANES = 64  # starts that move together in one program, whatever the chunk: so results do not depend on it
 _SAME = 1e-5  # of the span of states: what is nearer is one state
-_NEAR = 5e-3  # of the span: a scouted state this near to a minimum that was reached from next to it is in that minimum
 
 
 def find_equilibria(
@@ -62,13 +61,13 @@ def find_equilibria(
     chunk = max(1, -(-int(chunk) // LANES)) * LANES
     scout = system.scout() if relaxer is None and nudge is None else None
     relaxer = check_relaxer(system, relaxer, None if nudge is None else nudge.cost)
-    starts, count = _starts(chart, starts, within, jax.random.key(0) if key is None else key)
-    check_memory(chart, count, chunk, relaxer)
+    starts, count = drawn_starts(chart, starts, within, jax.random.key(0) if key is None else key)
+    check_memory(chart, count, chunk)
 
     if scout is None:
-        vectors, good, status = _relaxed_from(chart, starts, count, chunk, relaxer)
+        vectors, good, status = relaxed_from(chart, starts, count, chunk, relaxer)
     else:
-        vectors, good, status = _scouted(chart, starts, count, chunk, scout, relaxer)
+        vectors, good, status = scouted(chart, starts, count, chunk, scout, relaxer)
     if throw and not good.any():
         _raise_nothing_found(chart, relaxer, vectors, status)
     return collect(chart, vectors, good, relaxer, symmetries=symmetries, modes=modes, same=same)
@@ -119,8 +118,8 @@ def _order(chart, everything) -> np.ndarray:
     if not len(everything):
         return np.zeros(0, int)
     energy = everything.energy if chart.has_energy else np.zeros(len(everything))
-    step = 1e-7 * max(float(np.ptp(energy)), 1e-300)
-    rough = np.floor(energy / step + 0.5)
+    scale = float(np.abs(energy).max())
+    rough = np.round(energy / scale, 9) if scale > 0 else energy
     keys = [np.round(column, 5) for column in everything.vector.T[::-1]]
     return np.lexsort([*keys, rough])
 
@@ -164,127 +163,11 @@ def _merged(everything: Equilibria, target: np.ndarray, **changed) -> Equilibria
     return replace(everything, hits=hits, found=found, **changed)[target == np.arange(len(everything))]
 
 
-# Starts
-
-
-def _starts(chart: Chart, starts, within, key):
-    """(how to make starts first..last, as vectors (start, coordinate); their number)."""
-    if not isinstance(starts, int | np.integer):
-        leaves = jax.tree.leaves(starts)
-        count = int(np.shape(leaves[0])[0]) if leaves and np.ndim(leaves[0]) else 0
-        if not count:
-            raise PhysnetError("find_equilibria: starts must be a number, or states with a leading axis.")
-        vectors = np.stack([np.asarray(chart.vector(jax.tree.map(lambda leaf: leaf[i], starts))) for i in range(count)])
-        return (lambda numbers: jnp.asarray(vectors)[numbers]), count
-    if starts < 1:
-        raise PhysnetError(f"find_equilibria: starts is {starts}; give 1 or more.")
-    if within is not None:
-        lowest, highest = (_corner(chart, corner) for corner in within)
-        if not np.all(lowest <= highest):
-            raise PhysnetError("find_equilibria: within=(lowest, highest) has a lowest value above the highest.")
-        return (lambda numbers: _uniform(key, numbers, lowest, highest)), int(starts)
-
-    first = _initial(chart, key, jnp.arange(2))
-    if starts > 1 and np.array_equal(np.asarray(first[0]), np.asarray(first[1])):
-        raise PhysnetError(
-            f"find_equilibria: {type(chart.system).__name__} always starts from the same state. Say where to start: "
-            "within=(lowest, highest), in the state's unit, or starts=states with a leading axis."
-        )
-    return (lambda numbers: _initial(chart, key, numbers)), int(starts)
-
-
-def _corner(chart: Chart, corner) -> np.ndarray:
-    if np.ndim(corner) == 0 and not isinstance(corner, tuple | list | dict):
-        return np.full(chart.size, corner, chart.dtype)
-    return np.asarray(chart.vector(corner))
-
-
-@eqx.filter_jit
-def _initial(chart: Chart, key, numbers):
-    def one(number):
-        state = chart.system.initial_state(chart.problem.inputs, jax.random.fold_in(key, number))
-        return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(state)]).astype(chart.dtype)
-
-    return jax.vmap(one)(numbers)
-
-
-@eqx.filter_jit
-def _uniform(key, numbers, lowest, highest):
-    def one(number):
-        drawn = jax.random.uniform(jax.random.fold_in(key, number), lowest.shape, lowest.dtype)
-        return lowest + (highest - lowest) * drawn
-
-    return jax.vmap(one)(numbers)
-
-
-# Relaxation
-
-
-@eqx.filter_jit
-def _relax_lanes(chart: Chart, relaxer: Relaxer, starts):
-    """Ends (lane block, lane, ...) of starts (lane block, lane, coordinate)."""
-
-    def block(vectors):
-        lanes = len(vectors)
-        inputs = jnp.broadcast_to(chart.problem.inputs, (lanes, *chart.problem.inputs.shape))
-        nudge = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (lanes, *leaf.shape)), chart.problem.nudge)
-        states = jax.vmap(chart.state)(vectors)
-        end = settle(chart.system, inputs, nudge, relaxer, initial=states, certify=True)
-        ends = jnp.concatenate([leaf.reshape(lanes, -1) for leaf in jax.tree.leaves(end.state)], axis=1)
-        return ends, end.converged, end.status
-
-    return jax.lax.map(block, starts)
-
-
-def relaxed(chart: Chart, vectors, relaxer: Relaxer, chunk: int = 1024):
-    """(ends (start, coordinate), converged (start,), status (start,)) of starts (start, coordinate), NumPy arrays."""
-    vectors = np.asarray(vectors, chart.dtype)
-    return _relaxed_from(chart, lambda numbers: jnp.asarray(vectors)[numbers], len(vectors), chunk, relaxer)
-
-
-def _relaxed_from(chart, starts, count, chunk, relaxer):
-    lanes = LANES if count > 8 else 8
-    chunk = lanes if count <= lanes else min(chunk, -(-count // lanes) * lanes)
-    parts = []
-    for first in range(0, count, chunk):
-        numbers = jnp.minimum(jnp.arange(first, first + chunk), count - 1)
-        vectors = starts(numbers).reshape(-1, lanes, chart.size)
-        end = jax.tree.map(lambda leaf: np.asarray(leaf), _relax_lanes(chart, relaxer, vectors))
-        used = min(chunk, count - first)
-        parts.append([leaf.reshape(chunk, *leaf.shape[2:])[:used] for leaf in end])
-    if not parts:
-        return np.zeros((0, chart.size)), np.zeros(0, bool), np.zeros(0, int)
-    return tuple(np.concatenate(leaves) for leaves in zip(*parts, strict=True))
-
-
-def _scouted(chart, starts, count, chunk, scout, relaxer):
-    """As `_relaxed_from`, but only what the scout's rough descent tells apart is taken to the end.
-
-    A scouted state within `_NEAR` of where one of its group came to rest is taken to have come to rest there too; the
-    others follow on their own.
-    """
-    rough, _, _ = _relaxed_from(chart, starts, count, chunk, scout)
-    rough = chart.canonical(rough)
-    near = _NEAR * span(chart, rough)
-    ends, good, status = rough.copy(), np.zeros(count, bool), np.zeros(count, int)
-    group = grouped(chart, rough, near)
-    first = np.array([np.argmax(group == g) for g in range(group.max() + 1)])
-    reached, settled, stopped = relaxed(chart, rough[first], relaxer, chunk)
-    close = np.abs(chart.difference(rough, reached[group])).max(axis=1) <= near
-    close &= settled[group]
-    close[first] = True
-    ends[close], good[close], status[close] = reached[group[close]], settled[group[close]], stopped[group[close]]
-    rest = np.flatnonzero(~close)
-    if len(rest):
-        ends[rest], good[rest], status[rest] = relaxed(chart, rough[rest], relaxer, chunk)
-    return ends, good, status
-
-
 @eqx.filter_jit
 def _certify(chart: Chart, vectors):
     def one(vector):
         state = chart.state(vector)
-        energy = chart.system.energy(state, chart.problem.inputs) if hasattr(chart.system, "energy") else jnp.nan
+        energy = chart.system.energy(state, chart.problem.inputs) if isinstance(chart.system, EnergySystem) else jnp.nan
         return chart.system.outputs(state, chart.problem.inputs), energy, *chart.problem.certificate(state)
 
     return jax.lax.map(one, vectors)
@@ -309,26 +192,10 @@ def _spectrum(chart: Chart, vectors, count) -> Spectrum:
     return Spectrum(*(np.stack([getattr(s, name) for s in found]) for name in ("curvature", "mode", "index", "flat")))
 
 
-# Errors
-
-
 def _require_symmetries(symmetries, chart):
     for symmetry in symmetries:
         require_instance(symmetry, Symmetry, "find_equilibria: symmetries")
         symmetry.check(chart)
-
-
-def check_memory(chart: Chart, count: int, chunk: int, relaxer: Relaxer) -> None:
-    """Raises PhysnetError where a search would not fit into the machine's memory."""
-    held = 8 * chart.size * (4 * count + 20 * min(chunk, count))
-    dense = chart.size <= LARGEST_DENSE
-    held += 8 * chart.size**2 * 6 * min(LANES, count) if dense else 0
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if held > 0.8 * memory:
-        raise PhysnetError(
-            f"find_equilibria: {count} starts of {chart.size} coordinates, {chunk} at a time, would take about "
-            f"{held / 2**30:.3g} GiB of the {memory / 2**30:.3g} GiB of this machine. Use fewer starts or a smaller chunk."
-        )
 
 
 def _raise_nothing_found(chart, relaxer, vectors, status):
@@ -342,10 +209,10 @@ def _raise_nothing_found(chart, relaxer, vectors, status):
     _, _, residual, imbalance = _certificates(chart, vectors[numbers])
     best = int(np.nanargmin(residual))
     said = chart.system.diagnosis(chart.state(jnp.asarray(vectors[numbers[best]])), chart.problem.inputs)
+    said = said or "Try more steps or another relaxer; a system that never comes to rest is for integrate()."
     raise ConvergenceError(
         f"find_equilibria: none of {len(vectors)} starts of {type(chart.system).__name__} settled with "
-        f"{type(relaxer).__name__} ({STATUS[int(status[numbers[best]])]}). Start {numbers[best]} came nearest: relative "
-        f"residual {residual[best]:.3g} > {relaxer.tolerance_for(chart.dtype):.3g}, largest residual "
-        f"{imbalance[best]:.3g} {chart.system.residual_units}. {said or 'Try more steps or another relaxer; a system'}"
-        f"{'' if said else ' that never comes to rest is for integrate().'}"
+        f"{type(relaxer).__name__} ({STATUS[int(status[numbers[best]])]}). Start {numbers[best]} came nearest: "
+        f"relative residual {residual[best]:.3g} > {relaxer.tolerance_for(chart.dtype):.3g}, largest residual "
+        f"{imbalance[best]:.3g} {chart.system.residual_units}. {said}"
     )

@@ -1,0 +1,74 @@
+"""Many starts relaxed in lanes of one width, so that no result depends on how many were held at a time."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physnet.equilibrium import settle
+from physnet.landscape.chart import Chart
+from physnet.landscape.distinct import grouped, span
+from physnet.relaxers.base import Relaxer
+
+LANES = 64  # starts that move together in one program
+_NEAR = 5e-3  # of the span: a scouted state this near to a minimum that was reached from next to it is in that minimum
+
+
+@eqx.filter_jit
+def _relax_lanes(chart: Chart, relaxer: Relaxer, starts):
+    """Ends (lane block, lane, ...) of starts (lane block, lane, coordinate)."""
+
+    def block(vectors):
+        lanes = len(vectors)
+        inputs = jnp.broadcast_to(chart.problem.inputs, (lanes, *chart.problem.inputs.shape))
+        nudge = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (lanes, *leaf.shape)), chart.problem.nudge)
+        states = jax.vmap(chart.state)(vectors)
+        end = settle(chart.system, inputs, nudge, relaxer, initial=states, certify=True)
+        ends = jnp.concatenate([leaf.reshape(lanes, -1) for leaf in jax.tree.leaves(end.state)], axis=1)
+        return ends, end.converged, end.status
+
+    return jax.lax.map(block, starts)
+
+
+def relaxed(chart: Chart, vectors, relaxer: Relaxer, chunk: int = 1024):
+    """(ends (start, coordinate), converged (start,), status (start,)) of starts (start, coordinate), NumPy arrays."""
+    vectors = np.asarray(vectors, chart.dtype)
+    return relaxed_from(chart, lambda numbers: jnp.asarray(vectors)[numbers], len(vectors), chunk, relaxer)
+
+
+def relaxed_from(chart, starts, count, chunk, relaxer):
+    lanes = LANES if count > 8 else 8
+    chunk = lanes if count <= lanes else min(chunk, -(-count // lanes) * lanes)
+    parts = []
+    for first in range(0, count, chunk):
+        numbers = jnp.minimum(jnp.arange(first, first + chunk), count - 1)
+        vectors = starts(numbers).reshape(-1, lanes, chart.size)
+        end = jax.tree.map(lambda leaf: np.asarray(leaf), _relax_lanes(chart, relaxer, vectors))
+        used = min(chunk, count - first)
+        parts.append([leaf.reshape(chunk, *leaf.shape[2:])[:used] for leaf in end])
+    if not parts:
+        return np.zeros((0, chart.size)), np.zeros(0, bool), np.zeros(0, int)
+    return tuple(np.concatenate(leaves) for leaves in zip(*parts, strict=True))
+
+
+def scouted(chart, starts, count, chunk, scout, relaxer):
+    """As `relaxed_from`, but only what the scout's rough descent tells apart is taken to the end.
+
+    A scouted state within `_NEAR` of where one of its group came to rest is taken to have come to rest there too; the
+    others follow on their own.
+    """
+    rough, _, _ = relaxed_from(chart, starts, count, chunk, scout)
+    rough = chart.canonical(rough)
+    near = _NEAR * span(chart, rough)
+    ends, good, status = rough.copy(), np.zeros(count, bool), np.zeros(count, int)
+    group = grouped(chart, rough, near)
+    first = np.array([np.argmax(group == g) for g in range(group.max() + 1)])
+    reached, settled, stopped = relaxed(chart, rough[first], relaxer, chunk)
+    close = np.abs(chart.difference(rough, reached[group])).max(axis=1) <= near
+    close &= settled[group]
+    close[first] = True
+    ends[close], good[close], status[close] = reached[group[close]], settled[group[close]], stopped[group[close]]
+    rest = np.flatnonzero(~close)
+    if len(rest):
+        ends[rest], good[rest], status[rest] = relaxed(chart, rough[rest], relaxer, chunk)
+    return ends, good, status

@@ -255,5 +255,5 @@ def _products(matrix: Array, real: Array, imag: Array) -> Field:
     if matrix.shape[0] <= _UNROLLED:
         columns = [matrix[:, j] for j in range(matrix.shape[0])]
         return tuple(sum(column * part[j] for j, column in enumerate(columns)) for part in (real, imag))
-    product = matrix @ jnp.stack([real, imag], axis=1)
-    return product[:, 0], product[:, 1]
+    product = jnp.stack([real, imag]) @ matrix.T  # of many samples one product of matrices, without transposing
+    return product[0], product[1]

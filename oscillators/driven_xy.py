@@ -53,7 +53,10 @@ class DrivenXY(EnergySystem):
         return 2 * jnp.pi * energy
 
     def residual(self, state, inputs):
-        cosine, sine = jnp.cos(state), jnp.sin(state)
+        return self.phasor_residual(jnp.cos(state), jnp.sin(state), inputs)
+
+    def phasor_residual(self, cosine, sine, inputs) -> Float[Array, " oscillator"]:
+        """`residual` from cosines and sines of the phases, each (N,), without trigonometry."""
         u, v = self.pull(cosine, sine, inputs)
         slope = sine * u - cosine * v
         if self.second_harmonic is not None:

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from oscillators import checks
 from oscillators.coupling import Coupling
@@ -76,6 +77,23 @@ class PhaseNetwork(PhaseModel, EnergySystem):
     def residual(self, state, inputs):
         """dE/dphi = -dphi/dt, rad/s: half the work of differentiating the energy."""
         return -2 * jnp.pi * self.turning(*self.phasors(state), inputs)
+
+    def phasor_residual(self, cosine, sine, inputs) -> Float[Array, " oscillator"]:
+        """`residual` from cosines and sines of the phases, each (N,), without trigonometry."""
+        return -2 * jnp.pi * self.turning(cosine, -sine, inputs)
+
+    def stiffness(self, inputs) -> Float[Array, " oscillator"]:
+        """2 pi (sum_j |W_ij| + |f - f_frame| + |h| + 2 |S|), rad/s, D: the curvature never exceeds that of 2 D."""
+        total = self.coupling.total_strength() + jnp.abs(self.detuned(inputs) - self.frame_frequency(inputs))
+        for strength, times in ((self.field, 1), (self.second_harmonic, 2)):
+            total = total if strength is None else total + times * jnp.abs(strength)
+        return 2 * jnp.pi * total
+
+    def scouts(self):
+        from oscillators.phasor_descent import PhasorDescent
+        from oscillators.xy_relaxation import LARGEST_POLISHED, PhaseDescent
+
+        return PhasorDescent(max_steps=64), PhaseDescent() if self.size <= LARGEST_POLISHED else self.default_relaxer()
 
     def residual_scale(self, state, inputs):
         """2 pi (|detuning| + |sum_j W_ij c_j| + |h| + |S|), rad/s, or the least that arithmetic can resolve."""

@@ -281,6 +281,11 @@ class XYNetwork(EnergySystem):
     def outputs(self, state, inputs):
         return self.resolved.outputs(state, inputs)
 
+    def scouts(self):
+        from oscillators.phasor_descent import PhasorDescent
+
+        return PhasorDescent(max_steps=64), self.default_relaxer()
+
     def default_relaxer(self):
         from oscillators.xy_relaxation import PhaseDescent
 

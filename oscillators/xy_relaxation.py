@@ -18,6 +18,7 @@ _FARTHEST = 0.7  # rad that a phase moves in one step: a longer one may leave th
 _REACH = 0.3  # rad, of a Newton step that is believed
 _KICK, _GOLDEN = 0.01, (np.sqrt(5) - 1) / 2  # rad
 _NEWTON_STEPS, _ROUNDS = 8, 6
+LARGEST_POLISHED = 2000  # oscillators
 
 Phases = Float[Array, "sample coordinate"]
 Measure = Callable[[Phases], tuple[Phases, Float[Array, " sample"]]]  # phases -> residual, largest relative one
@@ -46,12 +47,18 @@ class PhaseDescent(Relaxer):
         return by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
 
     def refuses(self, system, cost):
-        if hasattr(system.resolved, "stiffness"):
-            return None
-        return (
-            "it steps in units of a bound on the stiffness of every phase, which an XYNetwork knows. Use Locking() for "
-            "other networks of phases, ProjectedNewton() for circuits."
-        )
+        if not hasattr(system.resolved, "stiffness"):
+            return (
+                "it steps in units of a bound on the stiffness of every phase, which an XYNetwork and a PhaseNetwork "
+                "know. Use Locking() for other networks of phases, ProjectedNewton() for circuits."
+            )
+        size = jax.eval_shape(system.initial_state, jnp.zeros(system.input_shape)).shape[-1]
+        if self.polish and size > LARGEST_POLISHED:
+            return (
+                f"{size} phases; its polish takes dense matrices of at most {LARGEST_POLISHED}. Use "
+                "PhaseDescent(polish=False), or Locking.of_size(size)."
+            )
+        return None
 
     def solve(self, system, inputs, nudge, initial, reference, certify):
         resolved, drives = system.resolved, jax.vmap(system.resolve)(inputs)

@@ -100,10 +100,10 @@ class System(eqx.Module):
     def default_relaxer(self) -> "Relaxer":
         """The relaxer that suits this system best."""
 
-    def scout(self) -> "Relaxer | None":
-        """A relaxer that finds roughly, and at once for thousands of starts, where they lead; None without one.
+    def scouts(self) -> "tuple[Relaxer, Relaxer] | None":
+        """(one that finds roughly, for thousands of starts at once, where they lead; one that goes on from there).
 
-        A search for equilibria then takes only what is different to the end, with the default relaxer.
+        What a search for equilibria uses, which takes only what is different to the end. None for the default relaxer.
         """
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from oscillators import AllToAll, Multistart, PhaseDescent, PhaseNetwork, XYNetwork
+from oscillators import AllToAll, Kuramoto, Multistart, PhaseDescent, PhaseNetwork, XYNetwork
 from oscillators.driven_xy import spectral_phases
 from physnet import Centred, PhysnetError, SquaredError, ep_gradient, implicit_gradient, relax
 
@@ -216,7 +216,7 @@ V, W = np.ones((4, 5)), np.ones((5, 5)) - np.eye(5)
         (lambda: relax(network(), INPUTS, initial=np.zeros((6, 4))), r"oscillator_phase has shape \(6, 4\)"),
         (lambda: Multistart(network(), np.zeros((2, 4))), r"starts has shape \(2, 4\); give \(2, 5\)"),
         (lambda: Multistart(PhaseNetwork(AllToAll(1.0, 3)), np.zeros((2, 3))), "Multistart: network is"),
-        (lambda: relax(PhaseNetwork(AllToAll(1.0, 3)), relaxer=PhaseDescent()), "refuses PhaseNetwork.*Locking"),
+        (lambda: relax(Kuramoto(AllToAll(1.0, 3)), relaxer=PhaseDescent()), "refuses Kuramoto.*Locking"),
     ],
 )
 def test_what_does_not_fit_is_named(build, message):

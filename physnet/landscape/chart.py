@@ -1,5 +1,7 @@
 """A system under fixed inputs as a landscape over one flat vector of coordinates, its symmetries allowed for."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,7 @@ class Chart(eqx.Module):
     shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     structure: jax.tree_util.PyTreeDef = eqx.field(static=True)
     dtype: np.dtype = eqx.field(static=True)
+    shifts: np.ndarray | None = None  # the neutral modes, where they are the same everywhere; else None
 
     @classmethod
     def of(cls, system: System, inputs=None, nudge: Nudge | None = None) -> "Chart":
@@ -46,7 +49,8 @@ class Chart(eqx.Module):
         if nudge is not None:
             nudge = jax.tree.map(lambda leaf: jnp.asarray(leaf, inputs.dtype), nudge)
         dtype = np.dtype(jnp.result_type(*leaves))
-        return cls(Problem(system, inputs[0], nudge), tuple(leaf.shape for leaf in leaves), structure, dtype)
+        chart = cls(Problem(system, inputs[0], nudge), tuple(leaf.shape for leaf in leaves), structure, dtype)
+        return replace(chart, shifts=_shifts(chart))
 
     @property
     def system(self) -> System:
@@ -138,21 +142,12 @@ class Chart(eqx.Module):
 
         Raises PhysnetError where they turn with the state, so that no shift undoes them.
         """
-        modes = np.asarray(self.neutral(jnp.zeros(self.size, self.dtype) + 0.3))
-        elsewhere = np.asarray(self.neutral(jnp.asarray(np.linspace(-1, 2, self.size), self.dtype)))
-        if modes.shape != elsewhere.shape or np.abs(modes.T @ modes - elsewhere.T @ elsewhere).max(initial=0) > 1e-9:
+        if self.shifts is None:
             raise PhysnetError(
                 f"landscape: the symmetry of {type(self.system).__name__} is no shift of its coordinates, so that "
                 "equal states cannot be told. Use the model in phases: Kuramoto in place of Phasors."
             )
-        modes = modes.copy()
-        for k in range(len(modes)):  # reduced row echelon form
-            pivot = int(np.argmax(np.abs(modes[k]) > 1e-9))
-            modes[k] /= modes[k, pivot]
-            for other in range(len(modes)):
-                if other != k:
-                    modes[other] -= modes[other, pivot] * modes[k]
-        return modes
+        return self.shifts
 
     def wrapped(self, difference: np.ndarray) -> np.ndarray:
         """A difference of two vectors with every repeating coordinate brought within half a period of 0."""
@@ -171,27 +166,38 @@ class Chart(eqx.Module):
         return self.wrapped(vectors - seam) + seam
 
     def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The shortest way from b to a (..., coordinate): neutral shifts and whole periods left out."""
-        return self.canonical_difference(np.asarray(a) - np.asarray(b))
+        """The shortest way from b to a (..., coordinate): neutral shifts and whole periods left out.
 
-    def canonical_difference(self, difference: np.ndarray) -> np.ndarray:
-        """A difference of two vectors less what symmetries make of nothing.
-
-        Of the shifts along a neutral mode that the coordinates ask for one by one, the one that leaves least is taken.
+        Where both a common shift and whole turns mean nothing, the shift is that which makes the sum of squared chords
+        least; for states that are nearly the same that is the shortest way, for others close to it.
         """
+        difference = np.asarray(a) - np.asarray(b)
         modes = self.translations()
-        if not len(modes):
-            return self.wrapped(difference)
-        if len(modes) > 1:  # no periods among them in any system so far: a plain projection
+        for mode in modes:
+            moving = np.abs(mode) > 1e-9
+            rate = 2 * np.pi * mode[moving] / self.periods[moving]  # angle by which each coordinate turns per shift
+            if len(modes) == 1 and rate[0] > 0 and np.allclose(np.abs(rate), rate[0], rtol=1e-9, atol=0):
+                turned = np.exp(1j * np.sign(rate) * difference[..., moving] * 2 * np.pi / self.periods[moving])
+                shift = np.angle(np.sum(turned, axis=-1)) / rate[0]
+                difference = self.wrapped(difference - shift[..., None] * mode)
+        if len(modes):  # what is left along them, for small differences all of it
             basis = np.linalg.qr(modes.T)[0]
-            return difference - (difference @ basis) @ basis.T
-        mode, best, least = modes[0], None, None
-        for pivot in np.flatnonzero(np.abs(mode) > 1e-9):
-            trial = self.wrapped(difference - difference[..., pivot : pivot + 1] / mode[pivot] * mode)
-            trial = trial - (trial @ mode / (mode @ mode))[..., None] * mode
-            size = np.sum(trial**2, axis=-1)
-            best = trial if best is None else np.where((size < least)[..., None], trial, best)
-            least = size if least is None else np.minimum(size, least)
-            if not np.isfinite(self.periods).any():
-                break
-        return best
+            difference = difference - (difference @ basis) @ basis.T
+        return self.wrapped(difference)
+
+
+def _shifts(chart: Chart) -> np.ndarray | None:
+    """The neutral modes in reduced row echelon form, (mode, coordinate); None where they turn with the state."""
+    places = np.full(chart.size, 0.3), np.linspace(-1, 2, chart.size)
+    modes, elsewhere = (np.asarray(chart.neutral(jnp.asarray(place, chart.dtype))) for place in places)
+    kept = elsewhere.T @ (elsewhere @ modes.T) if modes.shape == elsewhere.shape else np.inf
+    if np.abs(kept - modes.T).max(initial=0) > 1e-6:
+        return None
+    modes = modes.astype(float)
+    for k in range(len(modes)):
+        pivot = int(np.argmax(np.abs(modes[k]) > 1e-6))
+        modes[k] /= modes[k, pivot]
+        for other in range(len(modes)):
+            if other != k:
+                modes[other] -= modes[other, pivot] * modes[k]
+    return modes

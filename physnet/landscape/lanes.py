@@ -11,11 +11,12 @@ from physnet.landscape.distinct import grouped, span
 from physnet.relaxers.base import Relaxer
 
 LANES = 64  # starts that move together in one program
+_LEGS = 30  # of a scout's steps, after which what is still under way is left to the relaxer
 _NEAR = 5e-3  # of the span: a scouted state this near to a minimum that was reached from next to it is in that minimum
 
 
 @eqx.filter_jit
-def _relax_lanes(chart: Chart, relaxer: Relaxer, starts):
+def _relax_lanes(chart: Chart, relaxer: Relaxer, starts, certify: bool):
     """Ends (lane block, lane, ...) of starts (lane block, lane, coordinate)."""
 
     def block(vectors):
@@ -23,7 +24,7 @@ def _relax_lanes(chart: Chart, relaxer: Relaxer, starts):
         inputs = jnp.broadcast_to(chart.problem.inputs, (lanes, *chart.problem.inputs.shape))
         nudge = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (lanes, *leaf.shape)), chart.problem.nudge)
         states = jax.vmap(chart.state)(vectors)
-        end = settle(chart.system, inputs, nudge, relaxer, initial=states, certify=True)
+        end = settle(chart.system, inputs, nudge, relaxer, initial=states, certify=certify)
         ends = jnp.concatenate([leaf.reshape(lanes, -1) for leaf in jax.tree.leaves(end.state)], axis=1)
         return ends, end.converged, end.status
 
@@ -33,17 +34,25 @@ def _relax_lanes(chart: Chart, relaxer: Relaxer, starts):
 def relaxed(chart: Chart, vectors, relaxer: Relaxer, chunk: int = 1024):
     """(ends (start, coordinate), converged (start,), status (start,)) of starts (start, coordinate), NumPy arrays."""
     vectors = np.asarray(vectors, chart.dtype)
-    return relaxed_from(chart, lambda numbers: jnp.asarray(vectors)[numbers], len(vectors), chunk, relaxer)
+    return relaxed_from(chart, _rows(vectors), len(vectors), chunk, relaxer)
 
 
-def relaxed_from(chart, starts, count, chunk, relaxer):
+def _rows(vectors):
+    return lambda numbers: jnp.asarray(vectors[np.asarray(numbers)])
+
+
+def relaxed_from(chart, starts, count, chunk, relaxer, certify=True):
+    """As `relaxed`, of starts that a function makes, chunk by chunk, from their numbers.
+
+    certify: converged means that the exact residual is within the tolerance, not that the relaxer says so.
+    """
     lanes = LANES if count > 8 else 8
     chunk = lanes if count <= lanes else min(chunk, -(-count // lanes) * lanes)
     parts = []
     for first in range(0, count, chunk):
         numbers = jnp.minimum(jnp.arange(first, first + chunk), count - 1)
         vectors = starts(numbers).reshape(-1, lanes, chart.size)
-        end = jax.tree.map(lambda leaf: np.asarray(leaf), _relax_lanes(chart, relaxer, vectors))
+        end = jax.tree.map(lambda leaf: np.asarray(leaf), _relax_lanes(chart, relaxer, vectors, certify))
         used = min(chunk, count - first)
         parts.append([leaf.reshape(chunk, *leaf.shape[2:])[:used] for leaf in end])
     if not parts:
@@ -57,7 +66,12 @@ def scouted(chart, starts, count, chunk, scout, relaxer):
     A scouted state within `_NEAR` of where one of its group came to rest is taken to have come to rest there too; the
     others follow on their own.
     """
-    rough, _, _ = relaxed_from(chart, starts, count, chunk, scout)
+    rough, there, _ = relaxed_from(chart, starts, count, chunk, scout, certify=False)
+    for _ in range(_LEGS):  # those that are under way together, so that few wait for the slowest
+        late = np.flatnonzero(~there)
+        if not len(late):
+            break
+        rough[late], there[late], _ = relaxed_from(chart, _rows(rough[late]), len(late), chunk, scout, certify=False)
     rough = chart.canonical(rough)
     near = _NEAR * span(chart, rough)
     ends, good, status = rough.copy(), np.zeros(count, bool), np.zeros(count, int)

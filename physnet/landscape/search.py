@@ -59,15 +59,17 @@ def find_equilibria(
     chart = Chart.of(system, inputs, nudge)
     _require_symmetries(symmetries, chart)
     chunk = max(1, -(-int(chunk) // LANES)) * LANES
-    scout = system.scout() if relaxer is None and nudge is None else None
+    scouts = system.scouts() if relaxer is None and nudge is None else None
+    if scouts is not None:
+        relaxer = scouts[1]
     relaxer = check_relaxer(system, relaxer, None if nudge is None else nudge.cost)
     starts, count = drawn_starts(chart, starts, within, jax.random.key(0) if key is None else key)
     check_memory(chart, count, chunk)
 
-    if scout is None:
+    if scouts is None:
         vectors, good, status = relaxed_from(chart, starts, count, chunk, relaxer)
     else:
-        vectors, good, status = scouted(chart, starts, count, chunk, scout, relaxer)
+        vectors, good, status = scouted(chart, starts, count, chunk, *scouts)
     if throw and not good.any():
         _raise_nothing_found(chart, relaxer, vectors, status)
     return collect(chart, vectors, good, relaxer, symmetries=symmetries, modes=modes, same=same)

@@ -25,15 +25,10 @@ class Variable:
 
 def quotient_units(numerator: str, denominator: str) -> str:
     """Units of one quantity over another in UDUNITS spelling: ("V2", "S") is "V2 S-1"."""
-    if denominator == "1":
-        return numerator
-    if numerator == denominator:
-        return "1"
-    inverse = " ".join(_inverse(factor) for factor in denominator.split())
-    return inverse if numerator == "1" else f"{numerator} {inverse}"
-
-
-def _inverse(factor: str) -> str:
-    symbol = factor.rstrip("-0123456789")
-    power = -int(factor[len(symbol) :] or 1)
-    return symbol if power == 1 else f"{symbol}{power}"
+    powers: dict[str, int] = {}
+    for unit, sign in ((numerator, 1), (denominator, -1)):
+        for factor in unit.split() if unit != "1" else ():
+            symbol = factor.rstrip("-0123456789")
+            powers[symbol] = powers.get(symbol, 0) + sign * int(factor[len(symbol) :] or 1)
+    factors = [symbol if power == 1 else f"{symbol}{power}" for symbol, power in powers.items() if power]
+    return " ".join(factors) or "1"

@@ -52,13 +52,16 @@ class MuellerBrown(_Surface):
         return total
 
 
-# (x, y), energy, as published in many places for this surface: Mueller 1980, doi:10.1002/anie.198000013, (m)
+# (x, y), energy, to the digits that the documentation and tests of public programs print (pts, Molly.jl).
 MUELLER_BROWN_MINIMA = (
-    ((-0.558224, 1.441726), -146.699517),
-    ((0.623499, 0.028038), -108.166672),
-    ((-0.050011, 0.466694), -80.767818),
+    ((-0.5582236346, 1.4417258418), -146.69951721),
+    ((0.6234994049, 0.0280377585), -108.16672412),
+    ((-0.0500108231, 0.4666941049), -80.76781813),
 )
-MUELLER_BROWN_SADDLES = (((0.212487, 0.292988), -72.248940), ((-0.822002, 0.624313), -40.664844))
+MUELLER_BROWN_SADDLES = (
+    ((0.2124865820, 0.2929883251), -72.24894011),
+    ((-0.8220015587, 0.6243128028), -40.66484351),
+)
 
 
 class CoupledWells(_Surface):

@@ -12,7 +12,8 @@ from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape.chart import Chart
 from physnet.landscape.following import LARGEST_DENSE
 
-FLAT = 1e-7  # of the largest curvature: what is smaller counts as flat, neither rising nor falling
+FLAT = 1e-7  # of the largest curvature, here or close by: what is smaller counts as flat, neither rising nor falling
+_CLOSE_BY = 0.05  # of a period, or of the largest coordinate
 _BLOCK = 64  # states whose dense spectra are worked out at once
 
 
@@ -66,7 +67,9 @@ def spectra(chart: Chart, vectors: np.ndarray, count: int = 6) -> Spectrum:
             f"landscape: {chart.size} coordinates; dense Hessians are meant for at most {LARGEST_DENSE}. Use "
             "lowest_modes, one state at a time."
         )
-    found = [_of_block(chart, block, count) for block in _blocks(vectors)]
+    vectors = np.asarray(vectors)
+    close_by = _largest(chart, _beside(chart, vectors)) if len(vectors) else None
+    found = [_of_block(chart, block, count, close_by) for block in _blocks(vectors)]
     if not found:
         kept = min(count, chart.size)
         return Spectrum(np.zeros((0, kept)), np.zeros((0, kept, chart.size)), np.zeros(0, int), np.zeros(0, int))
@@ -81,7 +84,19 @@ def _blocks(vectors):
         yield np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)]), len(block)
 
 
-def _of_block(chart, block, count):
+def _beside(chart, vectors):
+    """Each state a little displaced: what is flat by accident at one place is not at the next."""
+    size = np.where(np.isfinite(chart.periods), chart.periods, np.abs(vectors).max(axis=1, keepdims=True))
+    return vectors + _CLOSE_BY * size * np.random.default_rng(0).uniform(-1, 1, chart.size)
+
+
+def _largest(chart, vectors) -> float:
+    """The largest curvature at any of at most eight of the states."""
+    block = np.resize(vectors[:8], (8, chart.size)).astype(chart.dtype)
+    return float(np.nanmax(np.asarray(_dense(chart, block)[-1])))
+
+
+def _of_block(chart, block, count, close_by):
     vectors, used = block
     matrices, modes, largest = (None if part is None else np.asarray(part)[:used] for part in _dense(chart, vectors))
     neutral = len(chart.neutral(jnp.asarray(vectors[0])))
@@ -94,7 +109,7 @@ def _of_block(chart, block, count):
         curvature = np.array([values.real[o] for (values, _), o in zip(pairs, order)])
         modes = np.array([vectors.real.T[o] for (_, vectors), o in zip(pairs, order)])
     curvature = curvature[:, : chart.size - neutral]
-    level = FLAT * largest[:, None]
+    level = FLAT * np.maximum(largest, close_by)[:, None]
     index, flat = np.sum(curvature < -level, axis=1), np.sum(np.abs(curvature) <= level, axis=1)
     return curvature[:, :kept], modes[:, :kept], index, flat
 

@@ -72,28 +72,35 @@ def find_equilibria(
         vectors, good, status = scouted(chart, starts, count, chunk, *scouts)
     if throw and not good.any():
         _raise_nothing_found(chart, relaxer, vectors, status)
-    return collect(chart, vectors, good, relaxer, symmetries=symmetries, modes=modes, same=same)
+    first = np.asarray(starts(jnp.arange(min(count, LANES))))  # a lone equilibrium says nothing of natural sizes
+    size = span(chart, np.concatenate([first, vectors[good]]))
+    return collect(chart, vectors, good, relaxer, size=size, symmetries=symmetries, modes=modes, same=same)
 
 
-def collect(chart: Chart, vectors, good, relaxer, *, symmetries=(), modes=6, same=None) -> Equilibria:
-    """Equilibria from the ends of relaxations, (start, coordinate), those that are `good`: told apart and measured."""
+def collect(chart: Chart, vectors, good, relaxer, *, size=None, symmetries=(), modes=6, same=None) -> Equilibria:
+    """Equilibria from the ends of relaxations, (start, coordinate), those that are `good`: told apart and measured.
+
+    size: natural size of differences between states, in their unit (`span`). Other arguments as above.
+    """
     numbers = np.flatnonzero(good)
     settled = chart.canonical(vectors[numbers])
-    same = _SAME * span(chart, settled) if same is None else same
+    size = span(chart, settled) if size is None else size
+    same = _SAME * size if same is None else same
     group = grouped(chart, settled, same)
     first = np.array([np.argmax(group == g) for g in range(group.max(initial=-1) + 1)], int)
-    return _measured(chart, settled[first], group, numbers, len(vectors), relaxer, symmetries, modes, same)
+    found = np.full(len(vectors), -1)
+    found[numbers] = group
+    everything = _measured(chart, settled[first], found, relaxer, modes)
+    everything = _families_merged(everything[_order(chart, everything)], size)
+    return _orbits_merged(everything, symmetries, same) if symmetries else everything
 
 
-def _measured(chart, representatives, group, numbers, count, relaxer, symmetries, modes, same) -> Equilibria:
+def _measured(chart, representatives, found, relaxer, modes) -> Equilibria:
     outputs, energy, residual, imbalance = _certificates(chart, representatives)
     spectrum = _spectrum(chart, representatives, modes)
-    found = np.full(count, -1)
-    found[numbers] = group
-    hits = np.bincount(group, minlength=len(representatives))
     size = len(representatives)
     tolerance = relaxer.tolerance_for(chart.dtype)
-    everything = Equilibria(
+    return Equilibria(
         chart=chart,
         vector=representatives,
         outputs=outputs,
@@ -105,14 +112,11 @@ def _measured(chart, representatives, group, numbers, count, relaxer, symmetries
         flat=spectrum.flat,
         curvature=spectrum.curvature,
         mode=spectrum.mode,
-        hits=hits,
+        hits=np.bincount(found[found >= 0], minlength=size),
         multiplicity=np.ones(size, int),
         family=np.zeros(size, bool),
         found=found,
     )
-    everything = everything[_order(chart, everything)]
-    everything = _families_merged(everything)
-    return _orbits_merged(everything, symmetries, same) if symmetries else everything
 
 
 def _order(chart, everything) -> np.ndarray:
@@ -126,18 +130,18 @@ def _order(chart, everything) -> np.ndarray:
     return np.lexsort([*keys, rough])
 
 
-def _families_merged(everything: Equilibria) -> Equilibria:
+def _families_merged(everything: Equilibria, size: float) -> Equilibria:
     """States with undeclared flat directions that agree in energy and curvatures are places of one family."""
     if not len(everything) or not everything.flat.any() or not everything.chart.has_energy:
         return everything
     scale = np.abs(everything.curvature).max() + 1e-300
-    spread = np.ptp(everything.energy) + np.abs(everything.energy).max() * 1e-3 + 1e-300
+    spread = scale * size**2  # what it takes to go from one end of the landscape to the other
     target = np.arange(len(everything))
     for i in range(len(everything)):
         if not everything.flat[i] or target[i] != i:
             continue
         alike = (everything.flat == everything.flat[i]) & (everything.index == everything.index[i])
-        alike &= np.abs(everything.energy - everything.energy[i]) <= 1e-7 * spread
+        alike &= np.abs(everything.energy - everything.energy[i]) <= 1e-8 * spread
         alike &= np.abs(everything.curvature - everything.curvature[i]).max(axis=1) <= 1e-4 * scale
         target[alike & (target >= i)] = i
     family = np.isin(np.arange(len(everything)), target[target != np.arange(len(everything))])

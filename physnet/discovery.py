@@ -95,10 +95,15 @@ def load_command(entry: metadata.EntryPoint):
 def load(name: str):
     """The module of the study called `name`; '-' and '_' are the same.
 
-    Raises UnknownStudyError with the nearest name, and PhysnetError when the module cannot be imported or does not
-    follow the contract above.
+    A word of exactly one study's name will do: "landscape" for "energy-landscape". Raises UnknownStudyError with the
+    nearest name, or with all that share the word; PhysnetError when the module cannot be imported or does not follow
+    the contract above.
     """
     known, wanted = studies(), name.replace("_", "-")
+    sharing = [full for full in known if wanted in full.split("-")] if wanted not in known else []
+    if len(sharing) > 1:
+        raise UnknownStudyError(f"'{name}' is a word of several studies: {', '.join(sharing)}. Give the whole name")
+    wanted = sharing[0] if sharing else wanted
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
         hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -31,6 +31,7 @@ OPTIMISED = {
     "test_binding",
     "test_digits",
     "test_engines",
+    "test_landscape_escape",
     "test_spectrum",
     "test_synchronisation",
     "test_synchronisation_map",

@@ -20,6 +20,7 @@ from circuits.elements.shockley_diode import ShockleyDiode
 from circuits.elements.square_law_transistor import SquareLawTransistor
 from circuits.elements.threshold_diode import ThresholdDiode
 from circuits.elements.threshold_memristor import ThresholdMemristor
+from circuits.elements.tunnel_diode import TunnelDiode
 from circuits.elements.voltage_controlled_current_source import VoltageControlledCurrentSource
 from circuits.elements.voltage_controlled_voltage_source import VoltageControlledVoltageSource
 from circuits.elements.voltage_source import VoltageSource
@@ -48,6 +49,7 @@ __all__ = [
     "SquareLawTransistor",
     "ThresholdDiode",
     "ThresholdMemristor",
+    "TunnelDiode",
     "VoltageControlledCurrentSource",
     "VoltageControlledVoltageSource",
     "VoltageSource",

@@ -7,12 +7,32 @@ load when first used; what draws a dataset never imports JAX.
 import importlib
 
 _EXPORTS = {
+    "anharmonic": ("kramers_correction",),
+    "basins": ("Basins", "basin_volumes"),
+    "bifurcation": ("Diagram", "bifurcation_diagram"),
+    "branch": ("Branch",),
     "chart": ("Chart",),
+    "connections": ("Landscape", "connect"),
+    "continuation": ("follow_equilibrium",),
+    "dimer": ("Dimer",),
+    "drawing": ("draw_basins", "draw_spectrum"),
+    "drawing_diagram": ("draw_bifurcation",),
+    "drawing_slices": ("draw_line", "draw_path", "draw_plane"),
+    "drawing_tree": ("draw_disconnectivity",),
     "equilibria": ("Equilibria",),
+    "escape": ("EscapeTimes", "escape_times"),
+    "explore": ("explore",),
+    "families": ("Family", "vary_beta", "vary_input", "vary_parameter"),
     "following": ("EigenvectorFollowing",),
+    "kramers": ("KramersRate", "kramers_rate"),
     "modes": ("Spectrum", "lowest_modes"),
+    "nudged": ("NudgedLandscape", "nudged_landscape"),
+    "paths": ("Path", "minimum_energy_path"),
     "search": ("find_equilibria",),
+    "slices": ("slice_line", "slice_plane"),
+    "special": ("SpecialPoint",),
     "symmetry": ("Symmetry",),
+    "tree": ("Disconnectivity", "disconnectivity"),
 }
 _HOME = {name: f"physnet.landscape.{module}" for module, names in _EXPORTS.items() for name in names}
 

@@ -106,6 +106,10 @@ class Chart(eqx.Module):
         """ds/dt."""
         return flatten(self.problem.vector_field(self.state(vector)))
 
+    def outputs(self, vector) -> Float[Array, " output"]:
+        """What a cost reads off the state."""
+        return self.system.outputs(self.state(vector), self.problem.inputs)
+
     def relative_residual(self, vector) -> Float[Array, ""]:
         """The certificate: largest residual over the terms that cancel in it."""
         return self.problem.certificate(self.state(vector))[0]

@@ -15,11 +15,12 @@ class Equilibria:
     """Distinct equilibria of one system under one set of inputs, ascending in energy (as found, where there is none).
 
     vector: (equilibrium, coordinate), the states, symmetries undone (`Chart.canonical`). outputs: (equilibrium,
-    output). energy: in the system's unit, NaN without one. residual: relative, imbalance: the largest in its unit,
-    converged: whether the relaxer's tolerance was met: the certificate of each. index, flat: Morse index and number of
-    undeclared flat directions; curvature (equilibrium, mode) and mode (equilibrium, mode, coordinate): see `Spectrum`.
-    hits: how many starts ended in each. multiplicity: how many states the declared symmetries make of it. family:
-    whether flat directions connect it to others of the same energy, which were counted as one.
+    output). energy: in the system's unit, that of F = E + beta C under a nudge; NaN without one. residual: relative,
+    imbalance: the largest in its unit, converged: whether the relaxer's tolerance was met: the certificate of each.
+    index, flat: Morse index and number of undeclared flat directions; curvature (equilibrium, mode) and mode
+    (equilibrium, mode, coordinate): see `Spectrum`. hits: how many starts ended in each. multiplicity: how many states
+    the declared symmetries make of it. family: whether flat directions connect it to others of the same energy, which
+    were counted as one.
     found: (start,), the equilibrium that each start ended in, -1 where it did not settle. chart: the landscape itself.
     """
 

@@ -47,7 +47,8 @@ def relaxed_from(chart, starts, count, chunk, relaxer, certify=True):
     certify: converged means that the exact residual is within the tolerance, not that the relaxer says so.
     """
     lanes = LANES if count > 8 else 8
-    chunk = lanes if count <= lanes else min(chunk, -(-count // lanes) * lanes)
+    blocks = 1 << (max(-(-count // lanes), 1) - 1).bit_length()  # powers of two, so that few programs serve all counts
+    chunk = max(min(chunk, blocks * lanes), lanes)
     parts = []
     for first in range(0, count, chunk):
         numbers = jnp.minimum(jnp.arange(first, first + chunk), count - 1)

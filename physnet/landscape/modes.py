@@ -12,7 +12,8 @@ from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape.chart import Chart
 from physnet.landscape.following import LARGEST_DENSE
 
-FLAT = 1e-7  # of the largest curvature, here or close by: what is smaller counts as flat, neither rising nor falling
+FLAT = 1e-7  # of the stiffness, here or close by: what is smaller counts as flat, neither rising nor falling
+_SOFTEST = 1e-12  # of the stiffest coordinate: the least that one may be
 _CLOSE_BY = 0.05  # of a period, or of the largest coordinate
 _BLOCK = 64  # states whose dense spectra are worked out at once
 
@@ -41,20 +42,31 @@ class Spectrum:
 
 
 @eqx.filter_jit
-def _dense(chart: Chart, vectors):
-    def one(vector):
-        matrix = chart.curvature(vector) if chart.has_energy else -jax.jacfwd(chart.velocity)(vector)
-        largest = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))
-        for u in chart.neutral(vector):  # lifted above everything else, so that it never counts
-            along, back = matrix @ u, matrix.T @ u
-            both = jnp.outer(along, u) + jnp.outer(u, back)
-            matrix = matrix - both + jnp.outer(u, u) * (u @ along + 2 * largest + 1)
-        return matrix, largest
+def _dense(chart: Chart, vectors, beside):
+    """(curvatures, modes, curvatures over the stiffness of the coordinates), ascending; without an energy (matrices,
+    None, sizes of them).
 
-    matrices, largest = jax.lax.map(one, vectors)
-    if chart.has_energy:
-        return (*jax.lax.map(jnp.linalg.eigh, (matrices + jnp.swapaxes(matrices, 1, 2)) / 2), largest)
-    return matrices, None, largest
+    beside: states next to these, whose stiffness counts as well: what is flat by accident here is not flat there.
+    """
+
+    def matrix(vector):
+        return chart.curvature(vector) if chart.has_energy else -jax.jacfwd(chart.velocity)(vector)
+
+    def one(places):
+        vector, near = places
+        here = matrix(vector)
+        rows = jnp.maximum(jnp.sum(jnp.abs(here), axis=1), jnp.sum(jnp.abs(matrix(near)), axis=1))
+        largest = jnp.max(rows)
+        for u in chart.neutral(vector):  # lifted above everything else, so that it never counts
+            along, back = here @ u, here.T @ u
+            here = here - jnp.outer(along, u) - jnp.outer(u, back) + jnp.outer(u, u) * (u @ along + 2 * largest + 1)
+        if not chart.has_energy:
+            return here, largest
+        here, root = (here + here.T) / 2, jnp.sqrt(jnp.maximum(rows, _SOFTEST * largest))
+        return here, jnp.linalg.eigvalsh(here / root[:, None] / root[None, :])
+
+    matrices, sizes = jax.lax.map(one, (vectors, beside))
+    return (*jax.lax.map(jnp.linalg.eigh, matrices), sizes) if chart.has_energy else (matrices, None, sizes)
 
 
 def spectra(chart: Chart, vectors: np.ndarray, count: int = 6) -> Spectrum:
@@ -68,8 +80,7 @@ def spectra(chart: Chart, vectors: np.ndarray, count: int = 6) -> Spectrum:
             "lowest_modes, one state at a time."
         )
     vectors = np.asarray(vectors)
-    close_by = _largest(chart, _beside(chart, vectors)) if len(vectors) else None
-    found = [_of_block(chart, block, count, close_by) for block in _blocks(vectors)]
+    found = [_of_block(chart, *block, count) for block in _blocks(vectors)]
     if not found:
         kept = min(count, chart.size)
         return Spectrum(np.zeros((0, kept)), np.zeros((0, kept, chart.size)), np.zeros(0, int), np.zeros(0, int))
@@ -90,27 +101,20 @@ def _beside(chart, vectors):
     return vectors + _CLOSE_BY * size * np.random.default_rng(0).uniform(-1, 1, chart.size)
 
 
-def _largest(chart, vectors) -> float:
-    """The largest curvature at any of at most eight of the states."""
-    block = np.resize(vectors[:8], (8, chart.size)).astype(chart.dtype)
-    return float(np.nanmax(np.asarray(_dense(chart, block)[-1])))
-
-
-def _of_block(chart, block, count, close_by):
-    vectors, used = block
-    matrices, modes, largest = (None if part is None else np.asarray(part)[:used] for part in _dense(chart, vectors))
+def _of_block(chart, vectors, used, count):
+    found = _dense(chart, vectors, _beside(chart, vectors).astype(chart.dtype))
+    matrices, modes, sizes = (None if part is None else np.asarray(part)[:used] for part in found)
     neutral = len(chart.neutral(jnp.asarray(vectors[0])))
     kept = min(count, chart.size - neutral)
     if chart.has_energy:
-        curvature, modes = matrices, np.swapaxes(modes, 1, 2)
+        curvature, modes, level = matrices, np.swapaxes(modes, 1, 2), FLAT
     else:
         pairs = [np.linalg.eig(matrix) if np.isfinite(matrix).all() else _unknown(chart.size) for matrix in matrices]
         order = [np.argsort(values.real, kind="stable") for values, _ in pairs]
         curvature = np.array([values.real[o] for (values, _), o in zip(pairs, order)])
         modes = np.array([vectors.real.T[o] for (_, vectors), o in zip(pairs, order)])
-    curvature = curvature[:, : chart.size - neutral]
-    level = FLAT * np.maximum(largest, close_by)[:, None]
-    index, flat = np.sum(curvature < -level, axis=1), np.sum(np.abs(curvature) <= level, axis=1)
+        level, sizes = FLAT * sizes[:, None], curvature[:, : chart.size - neutral]
+    index, flat = np.sum(sizes < -level, axis=1), np.sum(np.abs(sizes) <= level, axis=1)
     return curvature[:, :kept], modes[:, :kept], index, flat
 
 

@@ -173,8 +173,8 @@ def _merged(everything: Equilibria, target: np.ndarray, **changed) -> Equilibria
 def _certify(chart: Chart, vectors):
     def one(vector):
         state = chart.state(vector)
-        energy = chart.system.energy(state, chart.problem.inputs) if isinstance(chart.system, EnergySystem) else jnp.nan
-        return chart.system.outputs(state, chart.problem.inputs), energy, *chart.problem.certificate(state)
+        energy = chart.energy(vector) if isinstance(chart.system, EnergySystem) else jnp.nan
+        return chart.outputs(vector), energy, *chart.problem.certificate(state)
 
     return jax.lax.map(one, vectors)
 
@@ -182,7 +182,8 @@ def _certify(chart: Chart, vectors):
 def _certificates(chart, vectors):
     """outputs, energy, relative residual, largest residual of each."""
     if not len(vectors):
-        return np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros(0)
+        outputs = eqx.filter_eval_shape(chart.outputs, jnp.zeros(chart.size, chart.dtype))
+        return np.zeros((0, *outputs.shape)), np.zeros(0), np.zeros(0), np.zeros(0)
     size = 1 << max(len(vectors) - 1, 0).bit_length()  # few programs for all numbers of states
     filled = np.concatenate([vectors, np.repeat(vectors[-1:], size - len(vectors), axis=0)])
     return tuple(np.asarray(part)[: len(vectors)] for part in _certify(chart, jnp.asarray(filled)))

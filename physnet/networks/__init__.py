@@ -8,6 +8,7 @@ _EXPORTS = {
     "physnet.networks.continuous": ("ContinuousHopfield",),
     "physnet.networks.convolutional": ("ConvolutionalHopfield",),
     "physnet.networks.layered": ("LayeredHopfield",),
+    "physnet.networks.memory": ("HopfieldMemory",),
     "physnet.networks.pooling": ("AveragePooling", "MaxPooling", "Pooling", "SoftmaxPooling"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

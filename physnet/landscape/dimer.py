@@ -37,9 +37,9 @@ class Dimer(SampleRelaxer):
     The lowest mode is tracked as by a dimer, two copies of the state a small way apart that turn until their energy is
     least (Henkelman & Jonsson 1999, doi:10.1063/1.480097 (m)), in the limit of no distance: each turn takes the lowest
     of all directions in the plane of the mode, the torque on it and its last turn, by one Hessian-vector product. A
-    move goes up along the mode by slope over curvature, and down across it by conjugate gradients on the Hessian, cut off at
-    a trusted radius and wherever the energy falls without end (Steihaug 1983, doi:10.1137/0720042 (m)). Near the end
-    these are Newton steps. Neutral modes are left out. For states of any size: memory is that of a dozen of them.
+    move goes up along the mode by slope over curvature, and down across it by conjugate gradients on the Hessian, cut
+    off at a trusted radius and wherever the energy falls without end (Steihaug 1983, doi:10.1137/0720042 (m)). Near the
+    end these are Newton steps. Neutral modes are left out. For states of any size: memory is that of a dozen of them.
 
     tolerance: relative residual; 1e-10 in double and 1e-4 in single precision. radius: longest move, in the state's
     unit, as a vector's length. turns: Hessian-vector products for turning before each move. products: at most, for each

@@ -114,6 +114,8 @@ def _array(variable, data):
         for name, bound in zip(("valid_min", "valid_max"), variable.bounds):
             if np.isfinite(bound):  # in the variable's own type, as CF asks
                 attributes[name] = array.dtype.type(bound)
+    if array.dtype.kind == "f" and variable.period is not None:
+        attributes["period"] = array.dtype.type(variable.period)
     return dims, array, attributes
 
 

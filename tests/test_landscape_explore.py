@@ -21,7 +21,7 @@ from physnet.errors import PhysnetError
 from physnet.landscape import Chart, Symmetry, find_equilibria
 from physnet.landscape.connections import connect
 from physnet.landscape.descent import Descent, followed
-from physnet.landscape.explore import explore
+from physnet.landscape.exploration import explore
 from physnet.landscape.lanes import relaxed
 from physnet.landscape.tree import disconnectivity, merges
 

@@ -27,7 +27,7 @@ def known(system, inputs, vectors):
     return Equilibria(
         chart=chart, vector=vectors, outputs=vectors, energy=energy, residual=zeros, imbalance=zeros,
         converged=zeros == 0, index=whole, flat=whole, curvature=zeros[:, None], mode=vectors[:, None], hits=whole,
-        multiplicity=whole + 1, family=zeros > 0, found=whole,
+        multiplicity=whole + 1, family=zeros > 0, found=whole, size=1.0,
     )  # fmt: skip
 
 

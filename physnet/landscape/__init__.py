@@ -21,7 +21,7 @@ _EXPORTS = {
     "drawing_tree": ("draw_disconnectivity",),
     "equilibria": ("Equilibria",),
     "escape": ("EscapeTimes", "escape_times"),
-    "explore": ("explore",),
+    "exploration": ("explore",),
     "families": ("Family", "vary_beta", "vary_input", "vary_parameter"),
     "following": ("EigenvectorFollowing",),
     "kramers": ("KramersRate", "kramers_rate"),

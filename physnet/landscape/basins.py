@@ -126,8 +126,9 @@ def basin_volumes(
         ends, resting = followed(chart, vectors, chunk=chunk, relaxer=relaxer)
     if not resting.all():  # what follows the dynamics away from saddles does not count those that rest on one
         resting = resting | (np.asarray(_residuals(chart, ends)) <= measuring.tolerance_for(chart.dtype))
-    same = _SAME * span(chart, np.concatenate([vectors, ends[resting]])) if same is None else same
-    ended = collect(chart, ends, resting, measuring, symmetries=symmetries, modes=modes, same=same)
+    size = span(chart, np.concatenate([vectors, ends[resting]]))
+    same = _SAME * size if same is None else same
+    ended = collect(chart, ends, resting, measuring, size=size, symmetries=symmetries, modes=modes, same=same)
 
     unsettled = float(np.mean(ended.found < 0))
     stable = ended[ended.index == 0]

@@ -69,6 +69,10 @@ class Chart(eqx.Module):
     def require_energy(self, what: str, instead: str) -> None:
         """Raises PhysnetError, which says what can be done instead, for a system without a smooth energy."""
         name = type(self.system).__name__
+        if self.system.iterates:
+            raise PhysnetError(
+                f"{what}: {name} settles by iterating a map, whose residual is not the slope of its energy. {instead}"
+            )
         if not self.has_energy:
             raise PhysnetError(f"{what}: {name} has no energy to look at.{self.system.why_no_energy()} {instead}")
         if is_boxed(self.system):

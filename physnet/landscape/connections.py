@@ -11,7 +11,6 @@ from physnet.errors import PhysnetError, require_instance
 from physnet.landscape.chart import Chart
 from physnet.landscape.datasets import equilibria_variables, landscape_dataset
 from physnet.landscape.descent import followed
-from physnet.landscape.distinct import span
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import EigenvectorFollowing
 from physnet.landscape.lanes import LANES
@@ -130,13 +129,17 @@ def connect(
         raise PhysnetError("connect: minima and saddles belong to different systems; find both in the same one.")
     vectors = np.concatenate([minima.vector, saddles.vector])
     hits = np.concatenate([minima.hits, saddles.hits])
-    return connected(chart, vectors, hits, symmetries, same, minima.curvature.shape[1], relaxer)
+    size, modes = max(minima.size, saddles.size), minima.curvature.shape[1]
+    return connected(chart, vectors, hits, size, symmetries, same, modes, relaxer)
 
 
-def connected(chart, vectors, hits, symmetries=(), same=None, modes=6, relaxer=None) -> Landscape:
-    """The landscape of steady states (equilibrium, coordinate) that came `hits` (equilibrium,) times each."""
-    certain = EigenvectorFollowing()  # of its tolerance
-    everything = _counted(chart, vectors, hits, certain, symmetries, modes, same)
+def connected(chart, vectors, hits, size, symmetries=(), same=None, modes=6, relaxer=None) -> Landscape:
+    """The landscape of steady states (equilibrium, coordinate) that came `hits` (equilibrium,) times each.
+
+    size: as of `Equilibria`.
+    """
+    telling = {"size": size, "symmetries": symmetries, "modes": modes, "same": same}
+    everything = _counted(chart, vectors, hits, telling)
     passes = np.flatnonzero(everything.index == 1)
     ends, reached, height = _sides(chart, everything, passes, relaxer)
     flat = ends.reshape(-1, chart.size)[reached.ravel()]
@@ -144,10 +147,7 @@ def connected(chart, vectors, hits, symmetries=(), same=None, modes=6, relaxer=N
         chart,
         np.concatenate([everything.vector, flat]),
         np.concatenate([everything.hits, np.ones(len(flat), int)]),
-        certain,
-        symmetries,
-        modes,
-        same,
+        telling,
     )
     numbers = everything.found
     end = np.full(reached.shape, -1)
@@ -159,10 +159,10 @@ def connected(chart, vectors, hits, symmetries=(), same=None, modes=6, relaxer=N
     return Landscape(replace(everything, found=np.zeros(0, int)), saddle[order], end[order], height[order])
 
 
-def _counted(chart, vectors, hits, relaxer, symmetries, modes, same) -> Equilibria:
+def _counted(chart, vectors, hits, telling) -> Equilibria:
     """`collect`, with hits counted as often as each vector came."""
     good = np.isfinite(vectors).all(axis=1)
-    found = collect(chart, vectors, good, relaxer, symmetries=symmetries, modes=modes, same=same)
+    found = collect(chart, vectors, good, EigenvectorFollowing(), **telling)  # certified to its tolerance
     known = found.found >= 0
     counted = np.bincount(found.found[known], weights=hits[known], minlength=len(found)).astype(int)
     return replace(found, hits=counted)
@@ -173,7 +173,7 @@ def _sides(chart, everything: Equilibria, passes, relaxer):
     if not len(passes):
         return np.zeros((0, 2, chart.size)), np.zeros((0, 2), bool), np.zeros((0, 2))
     vectors, modes = everything.vector[passes], everything.mode[passes, 0]
-    offsets = np.array(_OFFSETS) * span(chart, everything.vector) / np.abs(modes).max(axis=1, keepdims=True)
+    offsets = np.array(_OFFSETS) * everything.size / np.abs(modes).max(axis=1, keepdims=True)
     sides = offsets[..., None] * np.array([-1, 1])  # (saddle, offset, side)
     trials = vectors[:, None, None] + sides[..., None] * modes[:, None, None]
     top = energies(chart, vectors)

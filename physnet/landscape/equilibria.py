@@ -21,7 +21,8 @@ class Equilibria:
     (equilibrium, mode, coordinate): see `Spectrum`. hits: how many starts ended in each. multiplicity: how many states
     the declared symmetries make of it. family: whether flat directions connect it to others of the same energy, which
     were counted as one.
-    found: (start,), the equilibrium that each start ended in, -1 where it did not settle. chart: the landscape itself.
+    found: (start,), the equilibrium that each start ended in, -1 where it did not settle. size: the natural size of
+    differences between states, in their unit, which distances are measured against. chart: the landscape itself.
     """
 
     chart: Chart
@@ -39,6 +40,7 @@ class Equilibria:
     multiplicity: np.ndarray
     family: np.ndarray
     found: np.ndarray = field(repr=False)
+    size: float
 
     def __len__(self) -> int:
         return len(self.energy)
@@ -111,4 +113,4 @@ _PER_EQUILIBRIUM = (
 def joined(parts: list[Equilibria]) -> Equilibria:
     """One list of several; `found` of the first alone. For searches that add to what they have."""
     kept = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_EQUILIBRIUM}
-    return replace(parts[0], **kept)
+    return replace(parts[0], size=max(part.size for part in parts), **kept)

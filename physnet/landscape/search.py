@@ -90,12 +90,12 @@ def collect(chart: Chart, vectors, good, relaxer, *, size=None, symmetries=(), m
     first = np.array([np.argmax(group == g) for g in range(group.max(initial=-1) + 1)], int)
     found = np.full(len(vectors), -1)
     found[numbers] = group
-    everything = _measured(chart, settled[first], found, relaxer, modes)
-    everything = _families_merged(everything[_order(chart, everything)], size)
+    everything = _measured(chart, settled[first], found, relaxer, modes, size)
+    everything = _families_merged(everything[_order(chart, everything)])
     return _orbits_merged(everything, symmetries, same) if symmetries else everything
 
 
-def _measured(chart, representatives, found, relaxer, modes) -> Equilibria:
+def _measured(chart, representatives, found, relaxer, modes, span) -> Equilibria:
     outputs, energy, residual, imbalance = _certificates(chart, representatives)
     spectrum = _spectrum(chart, representatives, modes)
     size = len(representatives)
@@ -116,6 +116,7 @@ def _measured(chart, representatives, found, relaxer, modes) -> Equilibria:
         multiplicity=np.ones(size, int),
         family=np.zeros(size, bool),
         found=found,
+        size=span,
     )
 
 
@@ -130,12 +131,12 @@ def _order(chart, everything) -> np.ndarray:
     return np.lexsort([*keys, rough])
 
 
-def _families_merged(everything: Equilibria, size: float) -> Equilibria:
+def _families_merged(everything: Equilibria) -> Equilibria:
     """States with undeclared flat directions that agree in energy and curvatures are places of one family."""
     if not len(everything) or not everything.flat.any() or not everything.chart.has_energy:
         return everything
     scale = np.abs(everything.curvature).max() + 1e-300
-    spread = scale * size**2  # what it takes to go from one end of the landscape to the other
+    spread = scale * everything.size**2  # what it takes to go from one end of the landscape to the other
     target = np.arange(len(everything))
     for i in range(len(everything)):
         if not everything.flat[i] or target[i] != i:

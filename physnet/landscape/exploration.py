@@ -10,7 +10,6 @@ from physnet.errors import PhysnetError
 from physnet.landscape.chart import Chart
 from physnet.landscape.connections import Landscape, connected, energies
 from physnet.landscape.dimer import Dimer
-from physnet.landscape.distinct import span
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import EigenvectorFollowing
 from physnet.landscape.lanes import LANES, relaxed
@@ -72,7 +71,7 @@ def explore(
     while len(fresh) < rounds and (not fresh or fresh[-1]):
         now = jax.random.fold_in(key, len(fresh) + 1)
         known = landscape.equilibria
-        near = _NEAR * span(chart, known.vector) if same is None else same
+        near = _NEAR * known.size if same is None else same
         minima = known[landscape.minima]
         new = minima[[not _is_among(chart, vector, searched, near) for vector in minima.vector]]
         places = [
@@ -83,7 +82,7 @@ def explore(
         searched = minima.vector
         ends, good, _ = relaxed(chart, np.concatenate(places), climber, LANES)
         vectors, hits = np.concatenate([known.vector, ends[good]]), np.concatenate([known.hits, np.ones(good.sum())])
-        landscape = connected(chart, vectors, hits, symmetries, same, modes, relaxer)
+        landscape = connected(chart, vectors, hits, found.size, symmetries, same, modes, relaxer)
         fresh.append(len(landscape.equilibria) - (len(known) if fresh else 0))
     return replace(landscape, fresh=tuple(fresh))
 
@@ -108,7 +107,7 @@ def _around(chart, known: Equilibria, minima: Equilibria, key) -> np.ndarray:
     modes = minima.mode
     directions = np.concatenate([modes, -modes, rng.normal(size=(len(minima), 2 * modes.shape[1], chart.size))], axis=1)
     directions /= np.abs(directions).max(axis=2, keepdims=True)
-    sizes = np.array(_DISPLACEMENTS)[:, None, None, None] * span(chart, known.vector)
+    sizes = np.array(_DISPLACEMENTS)[:, None, None, None] * known.size
     return (minima.vector[:, None] + sizes * directions).reshape(-1, chart.size)
 
 

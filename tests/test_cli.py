@@ -126,7 +126,7 @@ def test_both_spellings_load_the_same_study(importable):
     [
         ("broken", "cannot be imported: No module named 'nothing_of_this_name'"),
         ("unfinished", "has no Config, run, figures, summary"),
-        ("toy", r"unknown study 'toy'\. Did you mean 'toy-study'\? Studies: broken, toy-study, unfinished"),
+        ("toystudy", r"unknown study 'toystudy'\. Did you mean 'toy-study'\? Studies: broken, toy-study, unfinished"),
         ("zzzz", "unknown study 'zzzz'. Studies: "),
     ],
 )
@@ -235,7 +235,7 @@ def test_resume_refuses_files_that_are_not_its_own(importable, capsys):
         (["run", "toy-study", "--resume", "--force"], 2, "Give one of them"),
         (["run", "toy-study", "--step", "3"], 2, "--steps"),
         (["run", "toy-study", "--steps", "three"], 2, "three"),
-        (["run", "toy"], 2, "Did you mean 'toy-study'?"),
+        (["run", "toystudy"], 2, "Did you mean 'toy-study'?"),
         (["run"], 2, "name the study first. Studies: broken, toy-study"),
         (["run", "broken"], 1, "cannot be imported"),
         (["runn"], 2, "unknown command 'runn'. Did you mean 'run'?"),

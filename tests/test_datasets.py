@@ -51,7 +51,7 @@ def test_a_trajectory():
 
 def test_a_gradient():
     ds = ep("springs").to_dataset()
-    assert ds.gradient_stiffness.dims == ("spring",) and ds.gradient_stiffness.units == "m2 N-1 m"
+    assert ds.gradient_stiffness.dims == ("spring",) and ds.gradient_stiffness.units == "m3 N-1"
     assert ds.cost.units == "m2" and list(ds.nudge.values) == ["free", "nudged_1", "nudged_2"]
     assert ds.residual.dims == ds.converged.dims == ("nudge", "sample") and ds.residual.shape == (3, 3)
     reference = implicit_gradient(SPRINGS.system, SPRINGS.inputs, SPRINGS.targets, cost=COST).to_dataset()
@@ -72,7 +72,7 @@ def test_other_objects_are_refused():
 
 @pytest.mark.parametrize(
     ("numerator", "denominator", "quotient"),
-    [("V2", "S", "V2 S-1"), ("1", "S", "S-1"), ("V2", "1", "V2"), ("A", "A", "1"), ("m2", "N m-1", "m2 N-1 m")],
+    [("V2", "S", "V2 S-1"), ("1", "S", "S-1"), ("V2", "1", "V2"), ("A", "A", "1"), ("m2", "N m-1", "m3 N-1")],
 )
 def test_quotients_of_units(numerator, denominator, quotient):
     assert quotient_units(numerator, denominator) == quotient

@@ -21,7 +21,7 @@ from physnet.system import EnergySystem, is_boxed
 
 _CONTRACTION = 1 / 4  # of one Newton step to the next, all the way to the end, from where the flow is handed over
 _FIRST_CHECK, _CHECK_GROWTH = 8, 1.25  # steps of the flow between checks: one dense Hessian each
-_FLAT = 1e-9  # of the largest curvature: less of it, of either sign, is no reason to go on
+_FLAT = 1e-9  # of the stiffness of each coordinate: less of it, of either sign, is no reason to go on
 _NEWTON_STEPS = 30
 
 
@@ -143,8 +143,9 @@ def _newton_step(problem: Problem, unravel, position):
     state = unravel(position)
     hessian = jacobian(problem, state)
     hessian = (hessian + hessian.T) / 2
-    largest = jnp.max(jnp.sum(jnp.abs(hessian), axis=1))
-    hessian = hessian + _FLAT * largest * jnp.eye(position.size, dtype=position.dtype)
+    rows = jnp.sum(jnp.abs(hessian), axis=1)
+    largest = jnp.max(rows)
+    hessian = hessian + _FLAT * jnp.diag(rows)
     for mode in problem.system.neutral_modes(state):
         u = flatten(mode) / jnp.linalg.norm(flatten(mode))
         hessian = hessian + largest * jnp.outer(u, u)

@@ -89,7 +89,8 @@ class EigenvectorFollowing(SampleRelaxer):
         return Solution(unravel(last.position), last.steps, residual=last.relative)
 
     def _advance(self, problem, unravel, now: _Iterate, tolerance) -> _Iterate:
-        step, foretold = _step(problem, unravel, now.position, now.radius, self.index)
+        settled = now.relative <= tolerance
+        step, foretold = _step(problem, unravel, now.position, now.radius, self.index, settled)
         length = jnp.linalg.norm(step)
         trial = now.position + step
         energy, relative = _measured(problem, unravel, trial)
@@ -103,7 +104,6 @@ class EigenvectorFollowing(SampleRelaxer):
         good = finite & jnp.where(rounded, better | (length <= 1e-3 * self.radius), error < 0.75)
         if self.index == 0:
             good = good & (rounded | (change < 0))
-        settled = now.relative <= tolerance
         good = jnp.where(settled, finite & better, good)
         grown = jnp.where(error < 0.25, jnp.maximum(now.radius, 2 * length), now.radius)
         radius = jnp.where(good, jnp.minimum(grown, self.radius), jnp.minimum(now.radius, length) / 4)
@@ -124,8 +124,11 @@ def _measured(problem: Problem, unravel, position) -> tuple[Float[Array, ""], Fl
     return problem.energy(state), problem.certificate(state)[0]
 
 
-def _step(problem: Problem, unravel, position, radius, index: int) -> tuple[Float[Array, " n"], Float[Array, ""]]:
-    """(step, the change of energy that the quadratic model foretells for it)."""
+def _step(problem: Problem, unravel, position, radius, index: int, settled):
+    """(step (coordinate,), the change of energy that the quadratic model foretells for it).
+
+    settled: the state is at rest; then Newton's step, to that rest, whatever its index.
+    """
     state = unravel(position)
     hessian = jacobian(problem, state)
     hessian = (hessian + hessian.T) / 2
@@ -140,6 +143,7 @@ def _step(problem: Problem, unravel, position, radius, index: int) -> tuple[Floa
     slopes = modes.T @ slope
     # The first `index` modes uphill, the others downhill, whatever way they curve.
     sign = jnp.where(jnp.arange(position.size) < index, 1, -1)
+    sign = jnp.where(settled, jnp.where(curvature > 0, -1, 1), sign)
     size = jnp.maximum(jnp.abs(curvature), jnp.maximum(_FLAT * largest, jnp.finfo(position.dtype).tiny))
     along = sign * slopes / size
     along = along * jnp.minimum(1, radius / jnp.maximum(jnp.linalg.norm(along), jnp.finfo(position.dtype).tiny))

@@ -165,6 +165,8 @@ def _orbits_merged(everything: Equilibria, symmetries, same) -> Equilibria:
 
 def _merged(everything: Equilibria, target: np.ndarray, **changed) -> Equilibria:
     """Those that are their own target, with the hits of all that have them for one."""
+    if not len(everything):
+        return everything
     hits = np.bincount(target, weights=everything.hits, minlength=len(everything)).astype(int)
     found = np.where(everything.found >= 0, target[everything.found], -1)
     return replace(everything, hits=hits, found=found, **changed)[target == np.arange(len(everything))]

@@ -12,7 +12,7 @@ from physnet.landscape import (
     draw_line,
     draw_spectrum,
 )
-from physnet.landscape.drawing import named
+from physnet.landscape.drawing.marks import named
 from studies import _landscape_search_figures as searches
 from studies._landscape_parts import part
 from studies._style import BLACK, BLUE, GREY, ORANGE, drawn

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from physnet.landscape.drawing import named
+from physnet.landscape.drawing.marks import named
 from studies._landscape_parts import STORED
 from studies._style import BLACK, BLUE, GREY, ORANGE
 

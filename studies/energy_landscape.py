@@ -63,7 +63,7 @@ class Config:
     """memory: share of the units of a cue that are wrong, 0 to 0.5 [1]."""
     cues: int = 20
     """memory: cues made of each pattern [1]."""
-    gain: float = 3.0
+    gain: float = 4.0
     """memory: slope of the activity at potential 0 [1]."""
     spins: int = 12
     """ising: oscillators, 3 to 16 [1]."""

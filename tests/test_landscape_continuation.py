@@ -10,9 +10,9 @@ from scipy.optimize import brentq
 from circuits import Circuit, TunnelDiode
 from oscillators import AllToAll, Dense, Kuramoto, PhaseNetwork
 from physnet import ConvergenceError, results
-from physnet.landscape.bifurcation import bifurcation_diagram
-from physnet.landscape.continuation import follow_equilibrium
-from physnet.landscape.families import vary_input, vary_parameter
+from physnet.landscape.branches.bifurcation import bifurcation_diagram
+from physnet.landscape.branches.continuation import follow_equilibrium
+from physnet.landscape.branches.families import vary_input, vary_parameter
 from physnet.system import System
 from physnet.variable import Variable
 

@@ -10,10 +10,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from physnet import PhysnetError
-from physnet.landscape.drawing import BLACK, BLUE, draw_basins, draw_spectrum, named
-from physnet.landscape.drawing_diagram import draw_bifurcation
-from physnet.landscape.drawing_slices import draw_line, draw_path, draw_plane
-from physnet.landscape.drawing_tree import draw_disconnectivity
+from physnet.landscape.drawing.diagrams import draw_bifurcation
+from physnet.landscape.drawing.marks import BLACK, BLUE, draw_basins, draw_spectrum, named
+from physnet.landscape.drawing.slices import draw_line, draw_path, draw_plane
+from physnet.landscape.drawing.tree import draw_disconnectivity
 
 
 def variable(dims, values, units="J", long_name="something"):
@@ -203,7 +203,7 @@ def test_other_datasets_are_refused(axes, draw, message):
 def test_drawing_never_loads_the_simulator():
     program = (
         "import sys\n"
-        "from physnet.landscape import drawing, drawing_diagram, drawing_slices, drawing_tree\n"
+        "from physnet.landscape.drawing import diagrams, marks, slices, tree\n"
         "print(sorted({'jax', 'equinox'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

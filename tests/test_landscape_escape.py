@@ -15,13 +15,13 @@ from wells import double_well, double_well_roots, mean_passage_time
 
 from oscillators import Dense, PhaseNetwork, ring
 from physnet import Cost, Newton, PhysnetError, results
-from physnet.landscape.anharmonic import kramers_correction
 from physnet.landscape.chart import Chart
-from physnet.landscape.escape import escape_times
 from physnet.landscape.intervals import exponentiality, rate_interval, share_interval
-from physnet.landscape.kramers import constant_mobility, kramers_rate
+from physnet.landscape.noise.anharmonic import kramers_correction
+from physnet.landscape.noise.escape import escape_times
+from physnet.landscape.noise.kramers import constant_mobility, kramers_rate
+from physnet.landscape.noise.separation import Separation
 from physnet.landscape.search import find_equilibria
-from physnet.landscape.separation import Separation
 from physnet.landscape.symmetry import Symmetry
 from physnet.networks.memory import HopfieldMemory
 from physnet.nudge import Nudge

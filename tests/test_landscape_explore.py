@@ -19,11 +19,11 @@ from circuits import Circuit, TunnelDiode
 from physnet import Nudge, SquaredError, results
 from physnet.errors import PhysnetError
 from physnet.landscape import Chart, Symmetry, find_equilibria
-from physnet.landscape.connections import connect
 from physnet.landscape.descent import Descent, followed
-from physnet.landscape.exploration import explore
 from physnet.landscape.lanes import relaxed
-from physnet.landscape.tree import disconnectivity, merges
+from physnet.landscape.passes.connections import connect
+from physnet.landscape.passes.exploration import explore
+from physnet.landscape.passes.tree import disconnectivity, merges
 
 WITHIN = {"wells": (-1.5, 1.5), "mueller": (np.array([-1.5, -0.5]), np.array([1.0, 2.0]))}
 SYSTEMS = {

@@ -7,9 +7,9 @@ from landscapes import coupled_wells
 
 from oscillators import AllToAll, Dense, PhaseNetwork
 from physnet import PhysnetError, SquaredError, results
-from physnet.landscape.continuation import follow_equilibrium
-from physnet.landscape.families import vary_beta, vary_input, vary_parameter
-from physnet.landscape.nudged import nudged_landscape
+from physnet.landscape.branches.continuation import follow_equilibrium
+from physnet.landscape.branches.families import vary_beta, vary_input, vary_parameter
+from physnet.landscape.branches.nudged import nudged_landscape
 
 EXACT = 1e-8
 

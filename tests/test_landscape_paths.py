@@ -18,7 +18,7 @@ from physnet import relax, results
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape import EigenvectorFollowing, find_equilibria, lowest_modes
 from physnet.landscape.dimer import Dimer
-from physnet.landscape.paths import minimum_energy_path
+from physnet.landscape.passes.paths import minimum_energy_path
 
 
 def ring(n=8, strength=1.0):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.landscape.drawing import BLACK, BLUE, ORANGE, PALETTE, named, require
+from physnet.landscape.drawing.marks import BLACK, BLUE, ORANGE, PALETTE, named, require
 
 _SPECIAL = {
     "fold": ("o", ORANGE),

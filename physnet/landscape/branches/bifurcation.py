@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.landscape.branch import Branch
-from physnet.landscape.continuation import beginning, check_range, vectors_of
-from physnet.landscape.corrector import Curve
-from physnet.landscape.families import Family
-from physnet.landscape.point import Point, corrected_point
-from physnet.landscape.special import SpecialPoint
-from physnet.landscape.walk import CLOSED, Stride, Walk, walked
+from physnet.landscape.branches.branch import Branch
+from physnet.landscape.branches.continuation import beginning, check_range, vectors_of
+from physnet.landscape.branches.corrector import Curve
+from physnet.landscape.branches.families import Family
+from physnet.landscape.branches.point import Point, corrected_point
+from physnet.landscape.branches.special import SpecialPoint
+from physnet.landscape.branches.walk import CLOSED, Stride, Walk, walked
 
 _SAME = 1e-6  # of the scaled state: what is nearer lies on the same curve
 
@@ -51,7 +51,7 @@ class Diagram:
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset with the dims point, mode, special and those of the state."""
-        from physnet.landscape.branch_datasets import branches_dataset
+        from physnet.landscape.branches.datasets import branches_dataset
 
         return branches_dataset(self.branches, **attributes)
 

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 
 from physnet.cost import Cost
 from physnet.errors import PhysnetError
-from physnet.landscape.branch import Branch
-from physnet.landscape.continuation import beginning, check_range, vectors_of
-from physnet.landscape.corrector import Curve
-from physnet.landscape.families import vary_beta
-from physnet.landscape.walk import END, Stride, Walk, walked
+from physnet.landscape.branches.branch import Branch
+from physnet.landscape.branches.continuation import beginning, check_range, vectors_of
+from physnet.landscape.branches.corrector import Curve
+from physnet.landscape.branches.families import vary_beta
+from physnet.landscape.branches.walk import END, Stride, Walk, walked
 from physnet.system import System
 from physnet.variable import Variable
 
@@ -58,7 +58,7 @@ class NudgedLandscape:
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset: the branches on dims point and special, how far each goes on dim equilibrium."""
-        from physnet.landscape.branch_datasets import branches_dataset
+        from physnet.landscape.branches.datasets import branches_dataset
 
         family, one = self.branches[0].family, ("equilibrium",)
         units, costs = family.variable.units, np.concatenate(self.cost)

@@ -4,12 +4,12 @@ import numpy as np
 from jaxtyping import PyTree
 
 from physnet.errors import ConvergenceError, PhysnetError, require_instance
-from physnet.landscape.branch import Branch
-from physnet.landscape.corrector import Curve, tolerance_for
+from physnet.landscape.branches.branch import Branch
+from physnet.landscape.branches.corrector import Curve, tolerance_for
+from physnet.landscape.branches.families import Family
+from physnet.landscape.branches.point import Point, pinned_point
+from physnet.landscape.branches.walk import Stride, walked
 from physnet.landscape.equilibria import Equilibria
-from physnet.landscape.families import Family
-from physnet.landscape.point import Point, pinned_point
-from physnet.landscape.walk import Stride, walked
 
 _ODD = 1e-6  # asymmetry of a Hessian beyond which what varies has broken the energy
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.landscape.drawing import BLUE, ORANGE, draw_marks, named, require
+from physnet.landscape.drawing.marks import BLUE, ORANGE, draw_marks, named, require
 
 _NEAR = 0.02  # of the extent of the slice: an equilibrium farther off than that is not on it
 

@@ -9,14 +9,14 @@ from scipy.signal import find_peaks
 
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape.chart import Chart
-from physnet.landscape.connections import energies
 from physnet.landscape.datasets import equilibria_variables, landscape_dataset, leaves_of
 from physnet.landscape.descent import followed
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import EigenvectorFollowing
 from physnet.landscape.lanes import relaxed
+from physnet.landscape.passes.connections import energies
+from physnet.landscape.passes.strings import String, relaxed_string
 from physnet.landscape.search import collect
-from physnet.landscape.strings import String, relaxed_string
 from physnet.nudge import Nudge
 from physnet.system import System
 from physnet.variable import Variable

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
 
-from physnet.landscape.corrector import Curve, expanded
-from physnet.landscape.point import Point, corrected_point
+from physnet.landscape.branches.corrector import Curve, expanded
+from physnet.landscape.branches.point import Point, corrected_point
 
 FOLD, PITCHFORK, TRANSCRITICAL, HOPF, MULTIPLE = "fold", "pitchfork", "transcritical", "hopf", "multiple"
 _NEWTONS = 20

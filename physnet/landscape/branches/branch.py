@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import PyTree
 
 from physnet.errors import PhysnetError
-from physnet.landscape.corrector import Curve
-from physnet.landscape.families import Family
-from physnet.landscape.point import pinned_point
-from physnet.landscape.special import SpecialPoint
-from physnet.landscape.walk import CLOSED, Walk
+from physnet.landscape.branches.corrector import Curve
+from physnet.landscape.branches.families import Family
+from physnet.landscape.branches.point import pinned_point
+from physnet.landscape.branches.special import SpecialPoint
+from physnet.landscape.branches.walk import CLOSED, Walk
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,6 @@ class Branch:
 
     def to_dataset(self, **attributes):
         """A `physnet-1` dataset with the dims point, mode, special and those of the state."""
-        from physnet.landscape.branch_datasets import branches_dataset
+        from physnet.landscape.branches.datasets import branches_dataset
 
         return branches_dataset([self], **attributes)

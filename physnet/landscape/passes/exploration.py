@@ -8,11 +8,11 @@ import numpy as np
 
 from physnet.errors import PhysnetError
 from physnet.landscape.chart import Chart
-from physnet.landscape.connections import Landscape, connected, energies
 from physnet.landscape.dimer import Dimer
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import EigenvectorFollowing
 from physnet.landscape.lanes import LANES, relaxed
+from physnet.landscape.passes.connections import Landscape, connected, energies
 from physnet.landscape.search import find_equilibria
 from physnet.landscape.starts import drawn_starts
 from physnet.landscape.symmetry import orbit

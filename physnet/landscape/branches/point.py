@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from physnet.landscape.corrector import Curve, corrected, tolerance_for
+from physnet.landscape.branches.corrector import Curve, corrected, tolerance_for
 
 _ITERATIONS = 10
 _FLAT = 1e-9  # of the largest curvature: what is smaller counts as flat, neither rising nor falling

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.landscape.corrector import Curve
-from physnet.landscape.point import Point, corrected_point, pinned_point
-from physnet.landscape.special import FOLD, SpecialPoint, between
+from physnet.landscape.branches.corrector import Curve
+from physnet.landscape.branches.point import Point, corrected_point, pinned_point
+from physnet.landscape.branches.special import FOLD, SpecialPoint, between
 
 _TURN = 0.15  # rad, the angle between neighbouring tangents that steps aim for
 _SHARPEST = 0.45  # rad, more of which makes a step too long

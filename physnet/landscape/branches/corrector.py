@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from physnet import precision
 from physnet.errors import PhysnetError
+from physnet.landscape.branches.families import Family
 from physnet.landscape.chart import Chart
-from physnet.landscape.families import Family
 from physnet.landscape.following import LARGEST_DENSE
 from physnet.system import EnergySystem, is_boxed
 from physnet.variable import Variable

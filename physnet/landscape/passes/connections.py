@@ -14,8 +14,8 @@ from physnet.landscape.descent import followed
 from physnet.landscape.equilibria import Equilibria
 from physnet.landscape.following import EigenvectorFollowing
 from physnet.landscape.lanes import LANES
+from physnet.landscape.passes.tree import Disconnectivity, of_equilibria
 from physnet.landscape.search import collect
-from physnet.landscape.tree import Disconnectivity, of_equilibria
 from physnet.relaxers.base import Relaxer
 from physnet.variable import Variable
 

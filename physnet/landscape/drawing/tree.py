@@ -3,8 +3,8 @@
 import numpy as np
 
 from physnet.errors import PhysnetError
-from physnet.landscape.drawing import BLACK, BLUE, named
-from physnet.landscape.tree import Disconnectivity, disconnectivity
+from physnet.landscape.drawing.marks import BLACK, BLUE, named
+from physnet.landscape.passes.tree import Disconnectivity, disconnectivity
 
 _MOST_LABELS = 24  # leaves beyond which their names would run into each other
 _STUB = 0.06  # of the height of the tree: how far the branch of a root goes on upwards

@@ -11,9 +11,9 @@ from physnet.landscape.chart import Chart
 from physnet.landscape.datasets import equilibria_variables, landscape_dataset
 from physnet.landscape.equilibria import Equilibria, joined
 from physnet.landscape.intervals import check_confidence, exponentiality, rate_interval
-from physnet.landscape.kramers import check_noise, constant_mobility, hessians
-from physnet.landscape.noisy import EACH, NoisyWalk, walked
-from physnet.landscape.separation import Separation
+from physnet.landscape.noise.kramers import check_noise, constant_mobility, hessians
+from physnet.landscape.noise.noisy import EACH, NoisyWalk, walked
+from physnet.landscape.noise.separation import Separation
 from physnet.variable import Variable
 
 _STEP, _LONGEST_STEP = 0.1, 0.5  # of the time constant of the stiffest direction

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from physnet.errors import ConvergenceError
 from physnet.landscape.chart import Chart
-from physnet.landscape.separation import Separation
+from physnet.landscape.noise.separation import Separation
 
 EACH = 4  # steps between looks at where a trial is
 _LEG = 256  # looks of one call of the compiled program, after which trials that have ended make place for others

@@ -8,7 +8,7 @@ import numpy as np
 from physnet.errors import PhysnetError
 from physnet.landscape.chart import Chart
 from physnet.landscape.equilibria import Equilibria
-from physnet.landscape.kramers import chart_of, curvatures
+from physnet.landscape.noise.kramers import chart_of, curvatures
 
 _LARGEST = 100  # coordinates: third derivatives of so many are a million numbers
 

@@ -1,0 +1,1 @@
+"""What separates equilibria: the saddles between them, what each connects, paths over them, the tree they make."""

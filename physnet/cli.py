@@ -144,11 +144,10 @@ def _figures(arguments) -> int:
     from physnet import results
 
     ds = results.open(options.file)
-    study = _study_of(ds, options.file)
     import matplotlib
 
     matplotlib.use("Agg")  # before a study imports pyplot: no display is needed
-    drawn = study.figures(ds)
+    drawn = _drawn(ds, options.file)
     folder = Path(options.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,14 +164,18 @@ def _figures(arguments) -> int:
     return 0
 
 
-def _study_of(ds, path):
+def _drawn(ds, path):
+    """The figures of the study that the dataset names; without one, those of a landscape."""
     name = ds.attrs.get("physnet_study")
     if name is None:
-        raise PhysnetError(
-            f"{path} names no study (attribute physnet_study), so it has no figures. Try physnet inspect"
-        )
+        from physnet.landscape.drawing.pages import figures
+
+        try:
+            return figures(ds)
+        except PhysnetError as error:
+            raise PhysnetError(f"{path} names no study (attribute physnet_study), and {error}") from error
     try:
-        return discovery.load(str(name))
+        return discovery.load(str(name)).figures(ds)
     except discovery.UnknownStudyError as error:
         raise PhysnetError(f"{path} comes from a study that is not installed: {error}") from error
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from physnet import PhysnetError
 from physnet.landscape.drawing.diagrams import draw_bifurcation
 from physnet.landscape.drawing.marks import BLACK, BLUE, draw_basins, draw_spectrum, named
+from physnet.landscape.drawing.pages import figures
 from physnet.landscape.drawing.slices import draw_line, draw_path, draw_plane
 from physnet.landscape.drawing.tree import draw_disconnectivity
 
@@ -105,6 +106,7 @@ def diagram():
             "special_force": variable("special", [1.0], "N"),
         },
         coords={"special_kind": ("special", ["fold"])},
+        attrs={"varied": "force"},
     )
 
 
@@ -120,7 +122,7 @@ def test_branches_are_full_where_stable_and_broken_where_not(axes):
     assert axes.get_xlabel() == "force (N)" and axes.get_ylabel() == "height (m)"
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["stable", "unstable", "fold"]
     other = Figure().subplots()
-    draw_bifurcation(other, ds.drop_vars("height"), ("pair", 1))  # what varies is told from the rest
+    draw_bifurcation(other, ds, ("pair", 1))  # the dataset says what varies
     assert other.lines[0].get_ydata()[0] == 2 and other.get_ylabel() == "two heights, 1 (m)"
 
 
@@ -192,7 +194,7 @@ def test_units_are_written_with_raised_powers():
         (lambda axes, _: draw_bifurcation(axes, diagram(), 0, x="force"), "no outputs on its points"),
         (lambda axes, _: draw_bifurcation(axes, diagram(), "width", x="force"), "no variable 'width' on the points"),
         (lambda axes, _: draw_bifurcation(axes, diagram(), "pair", x="force"), "pair has 2 elements, and None"),
-        (lambda axes, _: draw_bifurcation(axes, diagram(), "height"), "candidates: height, force. Give x="),
+        (lambda axes, _: draw_bifurcation(axes, diagram().drop_attrs(), "height"), "which variable varies. Give x="),
     ],
 )
 def test_other_datasets_are_refused(axes, draw, message):
@@ -200,10 +202,22 @@ def test_other_datasets_are_refused(axes, draw, message):
         draw(axes, xr.Dataset())
 
 
+def test_whatever_a_dataset_holds_is_drawn():
+    ds = diagram().assign(
+        reading=variable(("point", "output"), np.stack([np.zeros(9), np.linspace(0, 1, 9)], axis=1), "V")
+    )
+    drawn = figures(ds.merge(xr.Dataset({"path_energy": variable("image", [0.0, 1.0, 0.0], "J")})))
+    assert list(drawn) == ["bifurcation"]
+    (panel,) = drawn["bifurcation"].axes
+    assert panel.lines[0].get_ydata()[4] == 0.5  # of the outputs the one that changes
+    with pytest.raises(PhysnetError, match="nothing of a landscape that could be drawn"):
+        figures(xr.Dataset())
+
+
 def test_drawing_never_loads_the_simulator():
     program = (
         "import sys\n"
-        "from physnet.landscape.drawing import diagrams, marks, slices, tree\n"
+        "from physnet.landscape.drawing import diagrams, marks, pages, slices, tree\n"
         "print(sorted({'jax', 'equinox'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -24,6 +24,7 @@ _EXPORTS = {
     "branches.special": ("SpecialPoint",),
     "drawing.diagrams": ("draw_bifurcation",),
     "drawing.marks": ("draw_basins", "draw_spectrum"),
+    "drawing.pages": ("figures",),
     "drawing.slices": ("draw_line", "draw_path", "draw_plane"),
     "drawing.tree": ("draw_disconnectivity",),
     "noise.anharmonic": ("kramers_correction",),

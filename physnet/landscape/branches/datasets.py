@@ -14,7 +14,8 @@ def branches_dataset(branches, variables=(), *, coords=(), default_title: str | 
     """The dataset of branches of one family; `branch` says which each point belongs to.
 
     variables, coords: (Variable, array) pairs to add. What varies stands on `point`; where it is an element of inputs
-    or of a parameter, that element is NaN there. Attribute `branch_end`: why each branch went no further.
+    or of a parameter, that element is NaN there. Attributes `varied`: the name of what varies; `branch_end`: why each
+    branch went no further.
     """
     family = branches[0].family
     chart, known = family.chart(np.nan), family.variable
@@ -25,6 +26,7 @@ def branches_dataset(branches, variables=(), *, coords=(), default_title: str | 
         [*_point_variables(branches), *special, *variables],
         coords=[*kinds, *coords],
         default_title=title,
+        varied=known.name,
         branch_end="; ".join(branch.ended for branch in branches),
         **attributes,
     )

@@ -12,14 +12,14 @@ _SPECIAL = {
     "hopf": ("^", PALETTE[5]),
     "multiple": ("*", BLACK),
 }
-_OWN = ("branch", "arc_length", "residual", "imbalance", "converged", "index", "stable", "energy")
 
 
-def draw_bifurcation(axes, ds, y=0, *, x: str | None = None) -> None:
+def draw_bifurcation(axes, ds, y=None, *, x: str | None = None) -> None:
     """Equilibria against the number that varies: full lines where stable, broken where not, special points marked.
 
     ds: of `follow_equilibrium` or `bifurcation_diagram`. y: the number of an output, the name of a variable on the
-    points, or (name, number) for one of its elements. x: name of the variable that varies, where it cannot be told.
+    points, or (name, number) for one of its elements; by default the output that changes most. x: name of the variable
+    that varies; the dataset's attribute `varied` by default.
     Raises PhysnetError for another dataset, or names that it does not have.
     """
     require(ds, "draw_bifurcation", ["branch", "stable"], "bifurcation_diagram(...).to_dataset()")
@@ -42,21 +42,20 @@ def draw_bifurcation(axes, ds, y=0, *, x: str | None = None) -> None:
 
 
 def _varied(ds) -> str:
-    """The name of the variable that varies: the one that is a single number on each point."""
-    numbers = [str(name) for name, v in ds.data_vars.items() if v.dims == ("point",) and name not in _OWN]
-    if len(numbers) != 1:
-        found = ", ".join(numbers) or "none"
-        raise PhysnetError(f"draw_bifurcation: which number varies cannot be told; candidates: {found}. Give x=...")
-    return numbers[0]
+    """The name of the variable that varies, which the dataset says."""
+    name = str(ds.attrs.get("varied"))
+    if name not in ds.variables:
+        raise PhysnetError("draw_bifurcation: the dataset does not say which variable varies. Give x=...")
+    return name
 
 
 def _heights(ds, y):
     """((point,) values, the label of their axis)."""
-    if isinstance(y, int | np.integer):
+    if y is None or isinstance(y, int | np.integer):
         outputs = [str(name) for name, v in ds.data_vars.items() if v.dims == ("point", "output")]
         if not outputs:
             raise PhysnetError("draw_bifurcation: the dataset has no outputs on its points. Give y=(name, number).")
-        y = (outputs[0], int(y))
+        y = (outputs[0], int(np.argmax(np.ptp(ds[outputs[0]].values, axis=0))) if y is None else int(y))
     name, element = y if isinstance(y, tuple) else (y, None)
     if name not in ds.variables or ds[name].dims[:1] != ("point",) or ds[name].ndim > 2:
         known = [str(other) for other, v in ds.data_vars.items() if v.dims[:1] == ("point",)]
@@ -73,7 +72,8 @@ def _heights(ds, y):
         )
     dim = str(values.dims[1])
     labels = ds[dim].values if dim in ds.coords else range(size)
-    text = str(values.attrs.get("long_name") or name)
+    # Names of single elements say more than one for all, which is long where it must serve all.
+    text = name.replace("_", " ") if dim in ds.coords else str(values.attrs.get("long_name") or name)
     return values.values[:, element], named(values, text if size == 1 else f"{text}, {labels[element]}")
 
 

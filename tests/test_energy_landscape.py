@@ -79,6 +79,7 @@ def roots(f, low, high):
     return [brentq(f, grid[k], grid[k + 1], xtol=1e-15) for k in np.flatnonzero(value[1:] * value[:-1] < 0)]
 
 
+@pytest.mark.slow
 def test_the_bistable_circuit_has_the_operating_points_and_folds_of_scipy(made):
     ds = results.open(made("bistable"))
     check_file(ds)
@@ -98,20 +99,21 @@ def test_the_bistable_circuit_has_the_operating_points_and_folds_of_scipy(made):
     assert float(shares.share_low) <= middle / 0.6 <= float(shares.share_high)
 
 
+@pytest.mark.slow
 def test_the_page_of_the_bistable_circuit(made):
     check_drawn(made("bistable"), "bistable", ["2 stable", "fold at a source of 1.007", "3 of 3 equilibria met"])
 
 
 def test_a_run_goes_on_from_its_file(made, monkeypatch):
-    from studies import _landscape_bistable
+    from studies import _landscape_ising
 
-    parts = dict.fromkeys(_landscape_bistable.PARTS, lambda config: pytest.fail("measured again"))
-    monkeypatch.setattr(_landscape_bistable, "PARTS", parts)
-    config = replace(QUICK, system="bistable")
-    again = energy_landscape.run(config, out=made("bistable"), resume=True, progress=False)
-    assert again.equals(results.open(made("bistable")))
+    parts = dict.fromkeys(_landscape_ising.PARTS, lambda config: pytest.fail("measured again"))
+    monkeypatch.setattr(_landscape_ising, "PARTS", parts)
+    config = replace(QUICK, system="ising")
+    again = energy_landscape.run(config, out=made("ising"), resume=True, progress=False)
+    assert again.equals(results.open(made("ising")))
     with pytest.raises(PhysnetError, match="made with other options"):
-        energy_landscape.run(replace(config, supply=0.6), out=made("bistable"), resume=True, progress=False)
+        energy_landscape.run(replace(config, seed=1), out=made("ising"), resume=True, progress=False)
 
 
 # The Ising machine

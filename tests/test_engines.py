@@ -142,7 +142,9 @@ def test_noise_has_strong_order_three_halves_and_weak_order_two():
     assert 1.6 < slope(1 / counts, weak) < 2.9, weak
 
 
-@pytest.mark.parametrize("engine", [FixedStep(checked=0), Adaptive(rtol=3e-2, atol=3e-3)])
+@pytest.mark.parametrize(
+    "engine", [FixedStep(checked=0), pytest.param(Adaptive(rtol=3e-2, atol=3e-3), marks=pytest.mark.slow)]
+)
 def test_noise_has_the_variance_and_covariance_of_its_process(engine):
     """Ornstein-Uhlenbeck: variance sigma^2 / (2 rate), covariance falling as exp(-rate lag)."""
     samples, times = (20_000 if isinstance(engine, FixedStep) else 600), [0.0, 2.5, 2.8]

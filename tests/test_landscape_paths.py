@@ -93,6 +93,7 @@ def test_a_ring_slips_by_one_turn():
     assert np.all(path.energy <= over + 1e-9) and path.energy.max() > over - 0.05
 
 
+@pytest.mark.slow
 def test_a_frustrated_triangle_turns_over():
     path = minimum_energy_path(ring(3, -1.0), None, twisted(1, 3), twisted(-1, 3), images=21)
     np.testing.assert_allclose(path.stop_energy, 2 * np.pi * np.array([-1.5, -1, -1.5]), atol=1e-8)

@@ -80,6 +80,7 @@ def test_a_state_without_any_curvature_is_flat_and_not_unstable():
     assert np.abs(found.curvature).max() < 1e-6
 
 
+@pytest.mark.slow  # test_landscape_explore has its minima and saddles
 def test_the_frustrated_triangle():
     """Three oscillators that repel: two chiral minima -1.5 |J|, three saddles -|J|, one maximum 3 |J|."""
     net = PhaseNetwork(ring(3, -1.0))

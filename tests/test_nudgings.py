@@ -84,7 +84,7 @@ def test_the_table_in_the_documentation_is_this_one():
 @pytest.mark.parametrize(
     ("system", "nudging"),
     [
-        ("auto-oscillators, nu = 4", "centred"),
+        pytest.param("auto-oscillators, nu = 4", "centred", marks=pytest.mark.slow),
         pytest.param("resistive, Shockley diodes", "centred", marks=pytest.mark.slow),
         pytest.param("Hopfield", "centred", marks=pytest.mark.slow),
         ("resistive, Shockley diodes", "holomorphic, 4"),

@@ -27,7 +27,7 @@ class PhasorDescent(Relaxer):
     all partners pull one way). max_steps: for one sample.
     """
 
-    tolerance: float = eqx.field(static=True, default=3e-4)
+    tolerance: float = eqx.field(static=True, default=3e-5)
     max_steps: int = eqx.field(static=True, default=2000)
 
     def tolerance_for(self, dtype):

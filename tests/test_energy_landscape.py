@@ -107,13 +107,14 @@ def test_the_page_of_the_bistable_circuit(made):
 def test_a_run_goes_on_from_its_file(made, monkeypatch):
     from studies import _landscape_ising
 
+    path = made("ising")
     parts = dict.fromkeys(_landscape_ising.PARTS, lambda config: pytest.fail("measured again"))
     monkeypatch.setattr(_landscape_ising, "PARTS", parts)
     config = replace(QUICK, system="ising")
-    again = energy_landscape.run(config, out=made("ising"), resume=True, progress=False)
-    assert again.equals(results.open(made("ising")))
+    again = energy_landscape.run(config, out=path, resume=True, progress=False)
+    assert again.equals(results.open(path))
     with pytest.raises(PhysnetError, match="made with other options"):
-        energy_landscape.run(replace(config, seed=1), out=made("ising"), resume=True, progress=False)
+        energy_landscape.run(replace(config, seed=1), out=path, resume=True, progress=False)
 
 
 # The Ising machine

@@ -1,5 +1,8 @@
 """Many starts relaxed in lanes of one width, so that no result depends on how many were held at a time."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -41,23 +44,29 @@ def _rows(vectors):
     return lambda numbers: jnp.asarray(vectors[np.asarray(numbers)])
 
 
-def relaxed_from(chart, starts, count, chunk, relaxer, certify=True):
+def relaxed_from(chart, starts, count, chunk, relaxer, *, scouting=False):
     """As `relaxed`, of starts that a function makes, chunk by chunk, from their numbers.
 
-    certify: converged means that the exact residual is within the tolerance, not that the relaxer says so.
+    scouting: the relaxer is a scout: converged means what it says itself, not that the exact residual is within the
+    tolerance, and chunks run side by side, one on each core. (Not so with relaxers in general: two programs that both
+    wait for LAPACK within XLA's threads can wait for ever.)
     """
     lanes = LANES if count > 8 else 8
     blocks = 1 << (max(-(-count // lanes), 1) - 1).bit_length()  # powers of two, so that few programs serve all counts
     chunk = max(min(chunk, blocks * lanes), lanes)
-    parts = []
-    for first in range(0, count, chunk):
+
+    def part(first):
         numbers = jnp.minimum(jnp.arange(first, first + chunk), count - 1)
         vectors = starts(numbers).reshape(-1, lanes, chart.size)
-        end = jax.tree.map(lambda leaf: np.asarray(leaf), _relax_lanes(chart, relaxer, vectors, certify))
-        used = min(chunk, count - first)
-        parts.append([leaf.reshape(chunk, *leaf.shape[2:])[:used] for leaf in end])
-    if not parts:
+        end = jax.tree.map(np.asarray, _relax_lanes(chart, relaxer, vectors, not scouting))
+        return [leaf.reshape(chunk, *leaf.shape[2:])[: min(chunk, count - first)] for leaf in end]
+
+    if not count:
         return np.zeros((0, chart.size)), np.zeros(0, bool), np.zeros(0, int)
+    firsts = range(0, count, chunk)
+    parts = [part(0)]  # by itself, since it compiles
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8) if scouting else 1) as pool:
+        parts += pool.map(part, firsts[1:])
     return tuple(np.concatenate(leaves) for leaves in zip(*parts, strict=True))
 
 
@@ -67,12 +76,12 @@ def scouted(chart, starts, count, chunk, scout, relaxer):
     A scouted state within `_NEAR` of where one of its group came to rest is taken to have come to rest there too; the
     others follow on their own.
     """
-    rough, there, _ = relaxed_from(chart, starts, count, chunk, scout, certify=False)
+    rough, there, _ = relaxed_from(chart, starts, count, chunk, scout, scouting=True)
     for _ in range(_LEGS):  # those that are under way together, so that few wait for the slowest
         late = np.flatnonzero(~there)
         if not len(late):
             break
-        rough[late], there[late], _ = relaxed_from(chart, _rows(rough[late]), len(late), chunk, scout, certify=False)
+        rough[late], there[late], _ = relaxed_from(chart, _rows(rough[late]), len(late), chunk, scout, scouting=True)
     rough = chart.canonical(rough)
     near = _NEAR * span(chart, rough)
     ends, good, status = rough.copy(), np.zeros(count, bool), np.zeros(count, int)

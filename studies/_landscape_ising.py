@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from oscillators import Dense, PhaseNetwork
-from physnet.landscape import Symmetry, basin_volumes
+from physnet.landscape import Symmetry, basin_volumes, find_equilibria
 from physnet.landscape.datasets import landscape_dataset
 from physnet.variable import Variable
 from studies._landscape_parts import listed, titled
@@ -51,7 +51,8 @@ def _machine(config):
     for injection in config.injections:
         network = PhaseNetwork(Dense(-config.coupling * adjacency), second_harmonic=np.full(config.spins, injection))
         key = jax.random.key(config.seed)
-        found.append(basin_volumes(network, starts=config.starts, symmetries=flip, key=key))
+        known = find_equilibria(network, starts=config.searched, symmetries=flip, key=jax.random.fold_in(key, 1))
+        found.append(basin_volumes(network, equilibria=known, starts=config.starts, symmetries=flip, key=key))
     phases = [basins.equilibria.vector for basins in found]
     one, each = ("equilibrium",), ("search",)
     binary = Variable("binary", one, "1", "whether every phase is at 0 or pi")
@@ -73,7 +74,8 @@ def _machine(config):
     title = f"Energy landscape of an oscillator Ising machine of {config.spins} spins"
     summary = (
         f"Random graph of {int(adjacency.sum() / 2)} edges, largest cut {cut.max():.0f}; all {len(cut)} binary states "
-        f"enumerated (threshold, {best}); {config.starts} starts at each of {len(found)} injections"
+        f"enumerated (threshold, {best}); at each of {len(found)} injections {config.searched} starts of a "
+        f"search and {config.starts} that follow the dynamics"
     )
     chart = found[-1].equilibria.chart
     return landscape_dataset(chart, pairs, default_title=title, **titled(config, title, summary, _REFERENCES))

@@ -69,6 +69,8 @@ class Config:
     """ising: oscillators, 3 to 16 [1]."""
     density: float = 0.5
     """ising: probability of an edge between two of them [1]."""
+    searched: int = 60_000
+    """ising: starting states of the quick search for minima, before the dynamics are followed from `starts` [1]."""
     injections: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.5)
     """ising: strengths of the second-harmonic injection S/2pi, ascending [Hz]."""
 
@@ -76,14 +78,14 @@ class Config:
         """The same path at a size that ends in 20 s."""
         small = replace(self, starts=min(self.starts, 100), hidden=6, epochs=min(self.epochs, 60))
         small = replace(small, units=24, patterns=(2, 4), cues=5)
-        return replace(small, spins=7, injections=(0.5, 1.0))
+        return replace(small, spins=7, searched=min(self.searched, 1000), injections=(0.5, 1.0))
 
     def check(self) -> None:
         """Raises PhysnetError for a value that makes no sense."""
         if self.system not in SYSTEMS:
             raise PhysnetError(f"energy-landscape: system is {self.system!r}; choose one of {', '.join(SYSTEMS)}.")
         whole = {"oscillators": (5, 30), "spins": (3, 16), "units": (4, 300), "hidden": (1, 100)}
-        whole |= {name: (1, 10**6) for name in ("starts", "epochs", "cues")} | {"seed": (0, 2**31)}
+        whole |= {name: (1, 10**6) for name in ("starts", "epochs", "cues", "searched")} | {"seed": (0, 2**31)}
         for name, (least, most) in whole.items():
             value = getattr(self, name)
             if not least <= value <= most:

@@ -14,7 +14,11 @@ FORBIDDEN = {
     "circuits": {"oscillators", "studies"},
     "oscillators": {"circuits", "studies"},
 }
-WITHOUT_JAX = ("results", "provenance", "inspection", "discovery", "variable", "errors", "cli", "__init__", "__main__")
+WITHOUT_JAX = (
+    *("results", "provenance", "inspection", "discovery", "variable", "errors", "cli", "__init__", "__main__"),
+    *(f"landscape.drawing.{name}" for name in ("pages", "marks", "diagrams", "slices", "tree")),
+    *("landscape.__init__", "landscape.drawing.__init__", "landscape.passes.__init__", "landscape.passes.tree"),
+)
 SIMULATOR = {"jax", "jaxlib", "jaxtyping", "equinox", "diffrax", "optimistix", "lineax", "optax"}
 
 
@@ -41,9 +45,9 @@ def test_imports_point_one_way(package):
 
 @pytest.mark.parametrize("module", WITHOUT_JAX)
 def test_readers_do_not_import_the_simulator(module):
-    names = imported(ROOT / "physnet" / f"{module}.py")
+    names = imported(ROOT.joinpath("physnet", *module.split(".")).with_suffix(".py"))
     assert not {name for name in names if name.split(".")[0] in SIMULATOR}
-    own = {name.split(".")[1] for name in names if name.startswith("physnet.") and _is_module(name)}
+    own = {name.removeprefix("physnet.") for name in names if name.startswith("physnet.") and _is_module(name)}
     assert own <= set(WITHOUT_JAX), f"physnet.{module} imports {sorted(own - set(WITHOUT_JAX))}, which may import JAX"
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from physnet.precision import by_precision
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import Relaxer, Solution
+from physnet.system import state_size
 
 _SHORTEST, _LONGEST = 0.5, 50.0  # of a step, in units of residual over stiffness; below 0.5 the energy surely falls
 _FARTHEST = 0.7  # rad that a phase moves in one step: a longer one may leave the valley
@@ -52,7 +53,7 @@ class PhaseDescent(Relaxer):
                 "it steps in units of a bound on the stiffness of every phase, which an XYNetwork and a PhaseNetwork "
                 "know. Use Locking() for other networks of phases, ProjectedNewton() for circuits."
             )
-        size = jax.eval_shape(system.initial_state, jnp.zeros(system.input_shape)).shape[-1]
+        size = state_size(system)
         if self.polish and size > LARGEST_POLISHED:
             return (
                 f"{size} phases; its polish takes dense matrices of at most {LARGEST_POLISHED}. Use "

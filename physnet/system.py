@@ -306,5 +306,13 @@ class EnergySystem(System):
 
 def is_boxed(system: System) -> bool:
     """Whether the state of the system is confined to a box."""
-    dtype = precision.dtype_of(eqx.filter(system, eqx.is_inexact_array))
-    return jax.eval_shape(system.bounds, jax.ShapeDtypeStruct(system.input_shape, dtype)) is not None
+    return jax.eval_shape(system.bounds, _inputs_like(system)) is not None
+
+
+def state_size(system: System) -> int:
+    """Number of coordinates of the state."""
+    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(system.initial_state, _inputs_like(system))))
+
+
+def _inputs_like(system: System) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))

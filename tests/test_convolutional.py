@@ -133,7 +133,9 @@ def test_layers_see_what_they_should():
     np.testing.assert_allclose(net.primitive(state, jnp.asarray(INPUTS[0])), phi, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "softmax" else ()) for n in NETS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("softmax", "average") else ()) for n in NETS]
+)
 def test_centred_gradient_is_the_implicit_one(name):
     """Also at the corners of max pooling and clipped units, which a generic state does not touch."""
     card = report(name)

@@ -103,7 +103,7 @@ def test_a_start_next_to_a_saddle_leaves_it_and_one_on_it_stays():
 
 
 def test_descent_refuses_what_has_no_energy():
-    with pytest.raises(PhysnetError, match="no energy to descend"):
+    with pytest.raises(PhysnetError, match="has no energy whose slope is its residual"):
         followed(Chart.of(oscillators.Kuramoto(oscillators.ring(3, 1.0))), np.zeros((1, 3)), relaxer=Descent())
 
 

@@ -11,13 +11,13 @@ from jaxtyping import Array, Bool, Float, Int
 from physnet import precision
 from physnet.equilibrium import check_relaxer
 from physnet.landscape.chart import Chart
-from physnet.landscape.following import LARGEST_DENSE
 from physnet.landscape.lanes import relaxed
+from physnet.landscape.smooth import LARGEST_DENSE, why_not_smooth
 from physnet.linearise import jacobian
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import Relaxer, SampleRelaxer, Solution
 from physnet.relaxers.flow import Flow
-from physnet.system import EnergySystem, is_boxed
+from physnet.system import state_size
 
 _CONTRACTION = 1 / 4  # of one Newton step to the next, all the way to the end, from where the flow is handed over
 _FIRST_CHECK, _CHECK_GROWTH = 8, 1.25  # steps of the flow between checks: one dense Hessian each
@@ -68,12 +68,9 @@ class Descent(SampleRelaxer):
         return precision.by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
 
     def refuses(self, system, cost):
-        if not isinstance(system, EnergySystem) or system.iterates:
-            return "it has no energy to descend; use Flow(), which follows any dynamics."
-        if is_boxed(system):
-            return "its state is confined to a box, where a wall acts at once and has no rate; use ProjectedNewton()."
-        zeros = jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
-        size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(system.initial_state, zeros)))
+        why, size = why_not_smooth(system, "Flow() follows any dynamics."), state_size(system)
+        if why is not None:
+            return why
         if size > LARGEST_DENSE:
             return f"the state has {size} coordinates, and a dense Hessian is meant for at most {LARGEST_DENSE}."
         return None

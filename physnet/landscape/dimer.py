@@ -9,9 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from physnet import precision
 from physnet.errors import PhysnetError
+from physnet.landscape.smooth import why_not_smooth
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import SampleRelaxer, Solution
-from physnet.system import EnergySystem, is_boxed
 
 _FIRST_TURNS = 30  # steps that turn the dimer before the first move
 _POLISHES = 3
@@ -64,11 +64,7 @@ class Dimer(SampleRelaxer):
         return precision.by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
 
     def refuses(self, system, cost):
-        if not isinstance(system, EnergySystem) or system.iterates:
-            return "it has no energy to climb. Newton() finds states of any stability."
-        if is_boxed(system):
-            return "its state is confined to a box, where the energy has corners; use ProjectedNewton() for minima."
-        return None
+        return why_not_smooth(system, "Newton() finds states of any stability.")
 
     def solve_sample(self, problem, initial):
         start, unravel = ravel_pytree(initial)

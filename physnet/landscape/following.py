@@ -8,12 +8,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from physnet import precision
 from physnet.errors import PhysnetError
+from physnet.landscape.smooth import LARGEST_DENSE, why_not_smooth
 from physnet.linearise import jacobian
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import SampleRelaxer, Solution
-from physnet.system import EnergySystem, is_boxed
+from physnet.system import state_size
 
-LARGEST_DENSE = 2000  # coordinates: a dense Hessian of them takes 32 MB, its eigenvectors a few seconds
 _POLISHES = 3
 _FLAT = 1e-9  # of the largest curvature: along anything flatter no step is longer than across it
 
@@ -59,12 +59,9 @@ class EigenvectorFollowing(SampleRelaxer):
         return precision.by_precision(self.tolerance, dtype, double=1e-10, single=1e-4)
 
     def refuses(self, system, cost):
-        if not isinstance(system, EnergySystem) or system.iterates:
-            return "it has no energy whose Hessian could be followed. Newton() finds states of any stability."
-        if is_boxed(system):
-            return "its state is confined to a box, where the energy has corners; use ProjectedNewton() for minima."
-        zeros = jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
-        size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(system.initial_state, zeros)))
+        why, size = why_not_smooth(system, "Newton() finds states of any stability."), state_size(system)
+        if why is not None:
+            return why
         if size > LARGEST_DENSE:
             return (
                 f"the state has {size} coordinates, and a dense Hessian is meant for at most {LARGEST_DENSE}. Use "

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape.chart import Chart
-from physnet.landscape.following import LARGEST_DENSE
+from physnet.landscape.smooth import LARGEST_DENSE
 
 FLAT = 1e-7  # of the stiffness, here or close by: what is smaller counts as flat, neither rising nor falling
 _SOFTEST = 1e-12  # of the stiffest coordinate: the least that one may be

@@ -12,9 +12,9 @@ from physnet.errors import ConvergenceError, require_instance
 from physnet.landscape.chart import Chart
 from physnet.landscape.distinct import grouped, span
 from physnet.landscape.equilibria import Equilibria
-from physnet.landscape.following import LARGEST_DENSE
 from physnet.landscape.lanes import LANES, relaxed_from, scouted
 from physnet.landscape.modes import Spectrum, lowest_modes, spectra
+from physnet.landscape.smooth import LARGEST_DENSE
 from physnet.landscape.starts import check_memory, drawn_starts
 from physnet.landscape.symmetry import Symmetry, orbit
 from physnet.nudge import Nudge

@@ -9,8 +9,8 @@ import numpy as np
 
 from physnet.errors import PhysnetError
 from physnet.landscape.chart import Chart
-from physnet.landscape.following import LARGEST_DENSE
 from physnet.landscape.lanes import LANES
+from physnet.landscape.smooth import LARGEST_DENSE
 
 
 def drawn_starts(chart: Chart, starts, within, key):

@@ -11,7 +11,7 @@ from physnet import precision
 from physnet.linearise import free_jacobian
 from physnet.problem import Problem, flatten
 from physnet.relaxers.base import SampleRelaxer, Solution
-from physnet.system import EnergySystem, is_boxed
+from physnet.system import EnergySystem, is_boxed, state_size
 
 _SUFFICIENT = 1e-4  # Armijo: the share of the decrease promised by the slope that a step must deliver
 _HALVINGS = 60
@@ -51,9 +51,7 @@ class ProjectedNewton(SampleRelaxer):
     def refuses(self, system, cost):
         if system.iterates:
             return "it settles by iterating a map, whose residual is not the slope of its energy; use FixedPoint()."
-        zeros = jax.ShapeDtypeStruct(system.input_shape, precision.dtype_of(eqx.filter(system, eqx.is_inexact_array)))
-        state = jax.eval_shape(system.initial_state, zeros)
-        size = sum(leaf.size for leaf in jax.tree.leaves(state))
+        size = state_size(system)
         if size > _DENSE_LIMIT:
             return (
                 f"the state has {size} coordinates and the dense Hessian is meant for at most {_DENSE_LIMIT}; use the "

@@ -13,7 +13,7 @@ from physnet import precision
 from physnet.errors import PhysnetError
 from physnet.landscape.branches.families import Family
 from physnet.landscape.chart import Chart
-from physnet.landscape.following import LARGEST_DENSE
+from physnet.landscape.smooth import LARGEST_DENSE
 from physnet.system import EnergySystem, is_boxed
 from physnet.variable import Variable
 

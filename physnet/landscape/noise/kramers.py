@@ -11,8 +11,8 @@ from physnet.errors import PhysnetError, require_instance
 from physnet.landscape.chart import Chart
 from physnet.landscape.datasets import equilibria_variables, landscape_dataset, leaves_of
 from physnet.landscape.equilibria import Equilibria
-from physnet.landscape.following import LARGEST_DENSE
 from physnet.landscape.modes import FLAT
+from physnet.landscape.smooth import LARGEST_DENSE
 from physnet.problem import flatten
 from physnet.variable import Variable
 

@@ -23,6 +23,7 @@ def _area(share):
 
 
 def xor(figure, ds):
+    """How it learned, and under each input where it can rest, what it answers and which starts lead there."""
     (cost, energy), (phase, answers) = figure.subplots(2, 2)
     cost.plot(ds.epoch, ds.train_cost, color=BLUE)
     cost.set(xlabel="epoch", ylabel="mean cost of a free phase", ylim=(0, None))
@@ -59,6 +60,7 @@ def _share_right(ds):
 
 
 def xor_said(ds):
+    """Lines of the summary, with numbers."""
     given, count = _share_right(ds), np.bincount(ds.search_number.values, minlength=ds.sizes["search"])
     lines = [f"{'inputs':<12}{'stable states':>28}{'starts that end right, %':>34}"]
     lines.append(f"{'':<12}{'before':>14}{'after':>14}{'before':>17}{'after':>17}")
@@ -76,6 +78,7 @@ def xor_said(ds):
 
 
 def memory(figure, ds):
+    """Recall, overlaps with patterns, energies and shares of starts against the load."""
     (recall, overlap), (energy, shares) = figure.subplots(2, 2)
     load = ds.memory_load.values
     recall.plot(load, ds.recalled_share, color=BLUE, marker="o", label="cues recalled")
@@ -113,6 +116,7 @@ def _share_stored(ds):
 
 
 def memory_said(ds):
+    """Lines of the summary, with numbers."""
     heads = f"{'patterns':>9}{'load':>8}{'minima':>8}{'kept':>7}{'spurious':>10}"
     lines = [f"{heads}{'starts in stored, %':>21}{'recalled, %':>13}"]
     held = _share_stored(ds)
@@ -130,6 +134,7 @@ def memory_said(ds):
 
 
 def ising(figure, ds):
+    """Which binary states are stable when, minima found against enumerated ones, energies, shares of starts."""
     (states, counts), (energy, shares) = figure.subplots(2, 2)
     injection, best = ds.injection.values, float(ds.binary_cut.max())
     states.scatter(ds.binary_cut, ds.binary_threshold, s=6, color=GREY, alpha=0.5, lw=0, rasterized=True)
@@ -167,6 +172,7 @@ def _share_best(ds):
 
 
 def ising_said(ds):
+    """Lines of the summary, with numbers."""
     best, reached = float(ds.binary_cut.max()), _share_best(ds)
     top = ds.binary_cut.values == best
     heads = f"{'injection, Hz':>14}{'minima':>9}{'binary':>9}{'enumerated':>12}{'lowest cuts':>13}"

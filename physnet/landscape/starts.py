@@ -48,6 +48,8 @@ def _corner(chart: Chart, corner) -> np.ndarray:
 
 @eqx.filter_jit
 def initial_vectors(chart: Chart, key, numbers):
+    """What the system draws to start from, (number, coordinate); start i with the key folded with i."""
+
     def one(number):
         state = chart.system.initial_state(chart.problem.inputs, jax.random.fold_in(key, number))
         return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(state)]).astype(chart.dtype)
@@ -57,6 +59,8 @@ def initial_vectors(chart: Chart, key, numbers):
 
 @eqx.filter_jit
 def uniform_vectors(key, numbers, lowest, highest):
+    """Starts uniform between two corners (coordinate,), (number, coordinate); start i with the key folded with i."""
+
     def one(number):
         drawn = jax.random.uniform(jax.random.fold_in(key, number), lowest.shape, lowest.dtype)
         return lowest + (highest - lowest) * drawn

@@ -20,7 +20,7 @@ class PhasorDescent(Relaxer):
 
     A phase moves by delta = 2 arctan(h) with h half the step, so that (cos, sin) turn by the rational map
     (1 - h^2, 2 h)/(1 + h^2): no trigonometry but at both ends. Steps are Barzilai and Borwein's lengths in turn (1988,
-    doi:10.1093/imanum/8.1.141), for each sample its own. Made to scout: seven times as fast as `PhaseDescent` to a
+    doi:10.1093/imanum/8.1.141), for each sample its own. Made to scout: six times as fast as `PhaseDescent` to a
     coarse tolerance, and with no step to rounding. Whole turns are not counted: phases come back in [-pi, pi].
 
     tolerance: largest residual over the stiffness of its oscillator (about the angle, rad, that a phase is off where

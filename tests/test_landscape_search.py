@@ -17,7 +17,7 @@ from landscapes import (
 from scipy.optimize import minimize
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import eigsh
-from zoo import Runaway
+from zoo import ZOO, Runaway
 
 from oscillators import AllToAll, Dense, Kuramoto, PhaseNetwork, Phasors, Sparse, ring
 from physnet import ConvergenceError, Newton, Nudge, PhysnetError, SquaredError, relax, results
@@ -219,6 +219,18 @@ def test_the_nudged_landscape_of_a_double_well_loses_a_well():
         found = find_equilibria(system, starts=100, within=(-1.5, 1.5), nudge=nudge)
         assert len(found) == len(stable) ** 2
         np.testing.assert_allclose(np.unique(np.round(found.vector, 7)), np.round(stable, 7), atol=1e-6)
+
+
+def test_what_a_wall_holds_counts_in_no_curvature():
+    animal = ZOO["walled_springs"]
+    found = find_equilibria(animal.system, animal.inputs[0], starts=8, within=(0.0, 0.3))
+    assert len(found) == 1 and found.index[0] == 0
+    state = animal.states[0]
+    np.testing.assert_allclose(found.vector[0], state, atol=1e-9)
+    free = np.array([*((state[:3] > 1e-9) & (state[:3] < 0.3 - 1e-9)), True, True])
+    assert not free.all()
+    hessian = np.asarray(jax.hessian(animal.system.energy)(jnp.asarray(state), animal.inputs[0]))[np.ix_(free, free)]
+    np.testing.assert_allclose(found.curvature[0, : free.sum()], np.linalg.eigvalsh(hessian), rtol=1e-9)
 
 
 # Spectra of large systems

@@ -77,7 +77,8 @@ class Chart(eqx.Module):
             raise PhysnetError(f"{what}: {name} has no energy to look at.{self.system.why_no_energy()} {instead}")
         if is_boxed(self.system):
             raise PhysnetError(
-                f"{what}: the state of {name} is confined to a box, where the energy has corners. {instead}"
+                f"{what}: the state of {name} is confined to a box, where the energy has corners. find_equilibria "
+                "finds its minima."
             )
 
     # Vectors

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from physnet.errors import ConvergenceError, PhysnetError
 from physnet.landscape.chart import Chart
 from physnet.landscape.smooth import LARGEST_DENSE
+from physnet.system import is_boxed
 
 FLAT = 1e-7  # of the stiffness, here or close by: what is smaller counts as flat, neither rising nor falling
 _SOFTEST = 1e-12  # of the stiffest coordinate: the least that one may be
@@ -62,6 +63,10 @@ def _dense(chart: Chart, vectors, beside):
             here = here - jnp.outer(along, u) - jnp.outer(u, back) + jnp.outer(u, u) * (u @ along + 2 * largest + 1)
         if not chart.has_energy:
             return here, largest
+        if is_boxed(chart.system):  # what a wall holds cannot move, and is lifted likewise
+            free = chart.problem.free_coordinates(chart.state(vector))
+            held = jnp.diag(jnp.where(free, 0, 2 * largest + 1))
+            here = jnp.where(free[:, None] & free[None, :], here, 0) + held
         here, root = (here + here.T) / 2, jnp.sqrt(jnp.maximum(rows, _SOFTEST * largest))
         return here, jnp.linalg.eigvalsh(here / root[:, None] / root[None, :])
 

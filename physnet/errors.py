@@ -13,6 +13,10 @@ class SchemaError(PhysnetError):
     """A dataset or file does not follow the `physnet-1` schema (see docs/schema.md)."""
 
 
+class UsageError(PhysnetError):
+    """The command line itself is wrong."""
+
+
 def require_instance(value, kind: type, name: str) -> None:
     """Raises PhysnetError unless `value` is a `kind`; a class in its place gets its parentheses named."""
     if isinstance(value, kind):

@@ -16,6 +16,8 @@ FORBIDDEN = {
 }
 WITHOUT_JAX = (
     *("results", "provenance", "inspection", "discovery", "variable", "errors", "cli", "__init__", "__main__"),
+    *("configs", "figures"),
+    *(f"commands.{name}" for name in ("__init__", "listing", "running", "inspecting", "drawing")),
     *(f"landscape.drawing.{name}" for name in ("pages", "marks", "diagrams", "slices", "tree")),
     *("landscape.__init__", "landscape.drawing.__init__", "landscape.passes.__init__", "landscape.passes.tree"),
 )

@@ -16,6 +16,8 @@ class ActiveCircuitSystem(CircuitContract):
     sources) it is a pair with their currents, A (modified nodal analysis: Ho, Ruehli & Brennan 1975,
     doi:10.1109/TCS.1975.1084079). The residual is the net current that leaves each node, then what each constraint
     misses, V. There is no co-content, so learning goes by `CorrectedRule`, the default, or by implicit gradients.
+
+    network: the elements and what they join. labels: the names of nodes, elements, inputs and outputs.
     """
 
     network: Network

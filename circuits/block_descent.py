@@ -73,8 +73,8 @@ class BlockDescent(Relaxer):
 
     tolerance: of the relative residual, currents out of balance over currents at the node; by default 1e-10 in double
     and 1e-4 in single precision. `relax` holds every node to it exactly; `fit` goes by an estimate (see `_residual`).
-    nudged_tolerance: of a nudged phase, currents out of balance over those of the displacement, estimated; by default
-    1e-10 and 1e-2. max_sweeps: at most so many sweeps a phase.
+    nudged_tolerance: of a nudged phase, relative, currents out of balance over those of the displacement, estimated; by
+    default 1e-10 and 1e-2. max_sweeps: at most so many sweeps a phase.
     """
 
     solves_displacement = True

@@ -68,8 +68,9 @@ def branch_dataset(equilibrium, **attributes):
     """A `physnet-1` dataset of every element at an equilibrium of a circuit: by name, with kind, certificate included.
 
     Power is absorbed power, the sum of v i over the terminals: positive in a resistor, negative in a source that
-    delivers. It sums to zero over the branches (Tellegen). attributes: title, summary, references, seed, config;
-    anything else becomes a global attribute. Raises PhysnetError for an equilibrium of another system.
+    delivers. It sums to zero over the branches (Tellegen). equilibrium: what `relax` returned. attributes: title,
+    summary, references, seed, config; anything else becomes a global attribute. Raises PhysnetError for an equilibrium
+    of another system.
     """
     from circuits.contract import CircuitContract
     from physnet import datasets

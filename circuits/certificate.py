@@ -17,8 +17,8 @@ class KirchhoffCertificate:
 
     imbalance: the largest |sum of currents| at a free node, A, and `node`, where it is. relative: the largest |sum of
     currents| / sum of |currents|, at `relative_node`; a node whose currents lie below what potentials in floating point
-    resolve counts with that in the place of their sum (`Network.balance_scale`): a share `resolution` of
-    sum g (|v_a| + |v_b|).
+    resolve counts with that in the place of their sum (`Network.balance_scale`). resolution: that as a share of sum g
+    (|v_a| + |v_b|).
     """
 
     imbalance: float
@@ -37,8 +37,9 @@ class KirchhoffCertificate:
 def kirchhoff_certificate(equilibrium) -> KirchhoffCertificate:
     """The certificate of an equilibrium of a circuit, the worst of its samples; without the currents of a nudge.
 
-    Nodes that voltage sources tie together count as one, by the name of the first; a node that an ideal diode holds
-    against its bound is left out, the diode carrying what is missing. Raises PhysnetError for another system.
+    equilibrium: what `relax` returned. Nodes that voltage sources tie together count as one, by the name of the first;
+    a node that an ideal diode holds against its bound is left out, the diode carrying what is missing. Raises
+    PhysnetError for another system.
     """
     system = equilibrium.system
     if not isinstance(system, CircuitContract):

@@ -33,6 +33,9 @@ class Circuit:
     Every method adds elements and returns the circuit. The first node is the first terminal: positive current
     flows from it, through the element, to the second. All values in SI units. Names are unique over all elements.
     Each method raises PhysnetError that names the element and the value, with its unit, that cannot be.
+
+    Methods take name: of the new element. first, second: its nodes, text or number. plus, minus, anode, cathode:
+    likewise, where the terminals are called so. trainable: whether its value learns.
     """
 
     def __init__(self):
@@ -43,8 +46,8 @@ class Circuit:
     def add(self, name: str, *connection, control: str | None = None) -> "Circuit":
         """Any element, also one of your own (see docs/extending.md): add(name, node, ..., element).
 
-        As many nodes as the element has terminals, in their order. control: the name of the voltage source whose
-        current the element senses (F and H of SPICE), which may be added later.
+        connection: as many nodes as the element has terminals, in their order, then the element. control: the name of
+        the voltage source whose current the element senses (F and H of SPICE), which may be added later.
         """
         *nodes, element = connection or (None,)
         if not isinstance(name, str) or not name:
@@ -77,9 +80,9 @@ class Circuit:
     def add_many(self, names: Sequence[str], *connection, control: Sequence[str] | None = None) -> "Circuit":
         """Many elements of one kind at once: add_many(names, nodes of the first terminal, ..., element).
 
-        names: m of them, or one text, which is then numbered (R0, R1, ...). Each further argument is a sequence of m
-        nodes (or one node for all), and the last the element, whose fields are numbers or arrays (m,). What a grid of
-        a million resistors takes a few seconds for.
+        names: m of them, or one text, which is then numbered (R0, R1, ...). connection: for each terminal a sequence of
+        m nodes (or one node for all), and last the element, whose fields are numbers or arrays (m,). control: for each
+        element, as for `add`. A grid of a million resistors takes a few seconds.
         """
         *nodes, element = connection or (None,)
         if not isinstance(element, Element | MultiTerminal):
@@ -148,8 +151,9 @@ class Circuit:
     def from_dataset(cls, source, elements: Sequence[type[Component]] = ()) -> "Circuit":
         """The circuit of a dataset, or of the file at a path, that holds its parameters (an equilibrium's does).
 
-        elements: your own element classes that it uses. `circuits.system_from_dataset` builds it as well, with the
-        inputs, outputs and precision that it had. Raises PhysnetError that names what the dataset lacks.
+        source: the dataset, or the path. elements: your own element classes that it uses.
+        `circuits.system_from_dataset` builds it as well, with the inputs, outputs and precision that it had. Raises
+        PhysnetError that names what the dataset lacks.
         """
         from circuits.stored import circuit_from_dataset
 

@@ -15,6 +15,8 @@ class CircuitSystem(CircuitContract, EnergySystem):
     The energy is the total co-content sum_e Q_e(v_a - v_b), W, current sources included as Q = I v; its stationary
     points obey Kirchhoff's current law, dE/dv_n = sum of the currents that leave node n, A. Voltage sources tie nodes
     together; ideal diodes bound potentials from below or above. Inputs are the values of the sources named as such.
+
+    network: the elements and what they join. labels: the names of nodes, elements, inputs and outputs.
     """
 
     network: Network
@@ -22,6 +24,7 @@ class CircuitSystem(CircuitContract, EnergySystem):
 
     @property
     def midpoint_exact(self):
+        """Whether the energy is quadratic in the state for all that learns (see `EnergySystem`)."""
         learning = [g.element for g in self.network.conductors if any(p.trainable for p in g.element.parameters())]
         return all(element.quadratic for element in learning)
 

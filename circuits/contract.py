@@ -28,7 +28,7 @@ class CircuitContract(NodalSystem):
         return jnp.concatenate(state) if isinstance(state, tuple) else state
 
     def as_state(self, unknowns: Float[Array, " u"]):
-        """The vector of unknowns as a state."""
+        """The vector of unknowns as a state. unknowns: potentials, V, then branch currents, A."""
         n = self.network.free
         return (unknowns[:n], unknowns[n:]) if self.network.branches else unknowns
 
@@ -188,9 +188,9 @@ class CircuitContract(NodalSystem):
     def values_of(self, name: str, tree=None) -> dict[str, float]:
         """The values of one element by name, in SI units: {"conductance": 1e-3}.
 
-        tree: anything shaped like the system, such as the gradient that `ep_gradient` returns; the system itself by
-        default. Values that the tree does not hold (gradients of what does not learn) are left out. Raises
-        PhysnetError for an unknown element.
+        name: of the element. tree: anything shaped like the system, such as the gradient that `ep_gradient` returns;
+        the system itself by default. Values that the tree does not hold (gradients of what does not learn) are left
+        out. Raises PhysnetError for an unknown element.
         """
         tree = self if tree is None else tree
         for i, group in enumerate(self.groups()):

@@ -36,10 +36,10 @@ class ConvolutionalNetwork(NodalSystem, EnergySystem):
     shape: (row, column, channel) of the images. kernels: S, one (k, k, before, after) for each stage, the first with
     twice as many channels before as the images have (first all +, then all -). weights: S, (before, output), of the
     dense layer, before row by row, channels fastest. pooling: side p of the windows, which tile every hidden layer.
-    pool_conductance, amplifier_conductance: S, of each resistor of a window and of each amplifier. amplifier_gain: A.
-    input_gain: volt per unit of input. diode: IdealDiode, ShockleyDiode or None. capacitance: F, of every node to
-    ground; matters in time only. Kernels and weights learn. `convolutional_circuit` is the same network, element by
-    element. Raises PhysnetError for arrays that do not fit together or values that no such network can have.
+    pool_conductance, amplifier_conductance: S, of each resistor of a window and of each amplifier. amplifier_gain: A,
+    dimensionless. input_gain: volt per unit of input. diode: IdealDiode, ShockleyDiode or None. capacitance: F, of
+    every node to ground; matters in time only. Kernels and weights learn. `convolutional_circuit` is the same network,
+    element by element. Raises PhysnetError for arrays that do not fit together or values that no such network can have.
     """
 
     kernels: tuple[Float[Array, "row column before after"], ...]
@@ -109,7 +109,10 @@ class ConvolutionalNetwork(NodalSystem, EnergySystem):
             before = amplified
 
     def downwards(self, channels: int) -> np.ndarray:
-        """Which channels of a hidden layer have diodes that keep them from rising above 0 V."""
+        """Which channels of a hidden layer have diodes that keep them from rising above 0 V, (channel,).
+
+        channels: how many the layer has.
+        """
         return np.arange(channels) >= (channels + 1) // 2
 
     def energy(self, state, inputs):

@@ -9,7 +9,7 @@ from circuits.elements import BidirectionalAmplifier, Resistor, VoltageSource
 
 
 def convolutional_circuit(network: ConvolutionalNetwork) -> Circuit:
-    """The network as a circuit of named elements, for export, for devices of their own, or as a check.
+    """`network` as a circuit of named elements, for export, for devices of their own, or as a check.
 
     Nodes: "x_0_1_2" (row, column, source channel), "h1_0_1_2" (hidden, stage 1), "p1_0_1_2" (pooled), "a1_0_1_2"
     (amplified), "y0". Sources "Vx_0_1_2", at 0 V until set: build(inputs=convolutional_inputs(network)) takes
@@ -51,8 +51,8 @@ def convolutional_inputs(network: ConvolutionalNetwork) -> tuple[str, ...]:
 def tied(network: ConvolutionalNetwork, values) -> tuple[np.ndarray, ...]:
     """Sums over the elements that share a conductance: (a kernel for each stage, then the dense layer).
 
-    values: (resistor,), one for each trainable resistor of `convolutional_circuit(network)`, in its order: the gradient
-    of the circuit becomes that of the network.
+    network: whose circuit it is. values: (resistor,), in any unit, one for each trainable resistor of
+    `convolutional_circuit(network)`, in its order: the gradient of the circuit becomes that of the network.
     """
     found, start, values = [], 0, np.asarray(values)
     for kernel, (rows, columns, _) in zip(network.kernels, network.sizes()):

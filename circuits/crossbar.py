@@ -16,7 +16,10 @@ class Readout(eqx.Module):
 
     @abstractmethod
     def attach(self, circuit: Circuit, nodes: list[str]) -> None:
-        """Adds the readout of each bit line, whose foot is `nodes[j]`, to the circuit."""
+        """Adds the readout of each bit line to a circuit.
+
+        circuit: to add to. nodes: the foot of each bit line.
+        """
 
 
 class Load(Readout):

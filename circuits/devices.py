@@ -148,8 +148,10 @@ def programmed(
 
     `relax`, `ep_gradient` and `fit` take it like the system itself: it settles with what the devices make of the
     written values, and its gradient is with respect to these, by the chain rule. `.device` is the system as it is,
-    `.system` as it was written, `.next_cycle()` the device with noise drawn anew. Raises PhysnetError for a system
-    without devices.
+    `.system` as it was written, `.next_cycle()` the device with noise drawn anew.
+
+    system: with conductances that learn. nonideality: what a device makes of what is written. key: a JAX random key,
+    that of the device. cycle: number of the write or read. Raises PhysnetError for a system without devices.
     """
     require_instance(system, System, "programmed: system")
     require_instance(nonideality, Nonideality, "programmed: nonideality")
@@ -236,7 +238,9 @@ def ensemble(system: System, nonideality: Nonideality, members: int, *, key: PRN
 
     Device k is `devices.at(k)`, the system with the draws of fold_in(key, k). Gradients are with respect to the
     conductances that were meant, averaged over the batch: training on it makes a design that tolerates its devices.
-    Raises PhysnetError for a system without devices.
+
+    system, nonideality: as for `programmed`. members: how many devices. key: a JAX random key, for all of them. Raises
+    PhysnetError for a system without devices.
     """
     require_instance(system, System, "ensemble: system")
     require_instance(nonideality, Nonideality, "ensemble: nonideality")

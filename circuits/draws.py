@@ -14,9 +14,10 @@ Conductances = float | np.ndarray | Array | Callable[[PRNGKeyArray, int], Array]
 
 
 class Uniform(eqx.Module):
-    """Conductances drawn independently, uniform between `lowest` and `highest`, S: `Uniform(1e-6, 1e-4)(key, m)`.
+    """Conductances, S, drawn independently from a uniform law: `Uniform(1e-6, 1e-4)(key, m)` has shape (m,).
 
-    Raises PhysnetError unless 0 <= lowest <= highest.
+    lowest, highest: its ends, S. A call takes key: a JAX random key, and count: how many to draw. Raises PhysnetError
+    unless 0 <= lowest <= highest.
     """
 
     lowest: float

@@ -21,24 +21,29 @@ from physnet.variable import Variable
 def edge_outputs(circuit: Circuit, names: str | Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of nodes that make the voltages of these elements the outputs: build(outputs=edge_outputs(c, ["R1"])).
 
-    First terminal above second, V. For a current or a power as target use `EdgeCurrents` or `EdgePowers`, or put a
-    small resistor in series and read its voltage, as on a bench. Raises PhysnetError for an unknown name.
+    circuit: that has them. names: one or many. First terminal above second, V. For a current or a power as target use
+    `EdgeCurrents` or `EdgePowers`, or put a small resistor in series and read its voltage, as on a bench. Raises
+    PhysnetError for an unknown name.
     """
     return [circuit[name].nodes[:2] for name in ([names] if isinstance(names, str) else names)]
 
 
 class EdgeReadout(Resolving, EnergySystem):
-    """A circuit whose outputs are read off its edges, elements with a current law. Everything else is the circuit's."""
+    """A circuit whose outputs are read off its edges, elements with a current law. Everything else is the circuit's.
+
+    system: the circuit. names: of the elements, one or many.
+    """
 
     system: eqx.AbstractVar[CircuitSystem]
     names: eqx.AbstractVar[tuple[str, ...]]
 
     @abstractmethod
     def read(self, voltage: Float[Array, " element"], current: Float[Array, " element"]) -> Float[Array, " element"]:
-        """The outputs from voltages, V, and currents, A, of the edges."""
+        """The outputs, A or W, from what the edges carry. voltage: V, of each. current: A, of each."""
 
     @property
     def midpoint_exact(self):
+        """Whether the energy is quadratic in the state for all that learns (see `EnergySystem`)."""
         return self.system.midpoint_exact
 
     @property

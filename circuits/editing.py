@@ -17,8 +17,8 @@ from physnet.errors import PhysnetError, require_instance
 def without(circuit: Circuit, names: str | Iterable[str]) -> Circuit:
     """The circuit without the elements of these names, and without the nodes that nothing is connected to any more.
 
-    What remains must still hold every node: `Circuit.build` names those that float. Raises PhysnetError for a name
-    that no element has.
+    circuit: stays as it is. names: of elements, one or many. What remains must still hold every node: `Circuit.build`
+    names those that float. Raises PhysnetError for a name that no element has.
     """
     gone = {names} if isinstance(names, str) else set(names)
     for name in sorted(gone, key=str):
@@ -29,9 +29,10 @@ def without(circuit: Circuit, names: str | Iterable[str]) -> Circuit:
 
 
 def prune(circuit: Circuit, *, below: float) -> Circuit:
-    """The circuit without its trainable resistors of less than `below` (S), and the nodes that hung on them alone.
+    """The circuit without its weakest trainable resistors, and without the nodes that hung on them alone.
 
-    After training, first `with_values(circuit, system)`. Raises PhysnetError where `below` is no conductance.
+    circuit: stays as it is. below: S, the conductance under which a resistor goes. After training, first
+    `with_values(circuit, system)`. Raises PhysnetError where `below` is no conductance.
     """
     if isinstance(below, bool) or not isinstance(below, int | float | np.number) or not below >= 0:
         raise PhysnetError(f"prune: below is {below!r} S; give the smallest conductance to keep, such as 1e-6.")
@@ -47,8 +48,9 @@ def prune(circuit: Circuit, *, below: float) -> Circuit:
 def with_values(circuit: Circuit, system: CircuitContract) -> Circuit:
     """The circuit with the values that a system built from it has now, its trained conductances for instance.
 
-    Sources keep their declared values, which the inputs of the system do not change. Raises PhysnetError for a system
-    that lacks one of the circuit's elements.
+    circuit: stays as it is. system: that `circuit.build` made, trained or changed since. Sources keep their declared
+    values, which the inputs of the system do not change. Raises PhysnetError for a system that lacks one of the
+    circuit's elements.
     """
     require_instance(system, CircuitContract, "with_values: system")
     groups = system.groups()

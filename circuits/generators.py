@@ -35,11 +35,12 @@ def grid(
 
     Resistor "h3,17" leads from node "3,17" to "3,18", "v3,17" to "4,17"; all h first, row by row, then all v.
 
-    conductance: S, one for all, one for each resistor in that order, or a function (key, m) -> S such as
-    `Uniform(1e-6, 1e-4)`. periodic: whether the last column joins the first, and the last row the first. diode_share:
-    share of the nodes, drawn, with a diode "d3,17" to ground, `ShockleyDiode()` unless `diode` says otherwise, which
-    conducts from node to ground; of these, `reversed_share` conduct from ground to node. trainable: whether the
-    resistors learn. Raises PhysnetError for sizes without a resistor, or values that are no conductances.
+    rows, columns: how many nodes each way. conductance: S, one for all, one for each resistor in that order, or a
+    function (key, m) -> S such as `Uniform(1e-6, 1e-4)`. periodic: whether the last column joins the first, and the
+    last row the first. diode_share: share of the nodes, drawn, with a diode "d3,17" to ground, `ShockleyDiode()` unless
+    `diode` says otherwise, which conducts from node to ground. reversed_share: share of these that conduct from ground
+    to node. trainable: whether the resistors learn. key: a JAX random key, where anything is drawn.
+    Raises PhysnetError for sizes without a resistor, or values that are no conductances.
     """
     sizes = (rows, columns)
     if not all(_whole(n) and n >= 1 for n in sizes) or max(sizes) < 2:
@@ -79,8 +80,9 @@ def random_geometric(
     largest_component: bool = False,
     trainable: bool = True,
 ) -> tuple[Circuit, dict[str, tuple[float, float]]]:
-    """Nodes "n0", "n1", ... thrown on the unit square, a resistor between any two closer than `radius`.
+    """Nodes "n0", "n1", ... thrown on the unit square, a resistor between any two that are close.
 
+    nodes: how many. radius: within which two are joined, in units of the side of the square. key: a JAX random key.
     Returns (circuit, positions): the position (x, y) of every node of the circuit, in units of the side of the square.
     Resistor "n3-n17" joins node "n3" to "n17". largest_component: keep the largest connected part of a network that
     falls apart, and drop the other nodes. conductance, trainable: as for `grid`.
@@ -132,14 +134,14 @@ def layered(
 ) -> Circuit:
     """`LayeredNetwork.random` as a circuit of named elements (see `layered_circuit`): the published initialisation.
 
-    In a small network all branches of a node may be open, so that it floats, which `Circuit.build` refuses: then use
-    `layered_circuit(LayeredNetwork(conductances))`.
+    sizes, key, input_gain, diode: as for `LayeredNetwork.random`. In a small network all branches of a node may be
+    open, so that it floats, which `Circuit.build` refuses: then use `layered_circuit(LayeredNetwork(conductances))`.
     """
     return layered_circuit(LayeredNetwork.random(sizes, key=key, input_gain=input_gain, diode=diode))
 
 
 def layered_circuit(network: LayeredNetwork) -> Circuit:
-    """A layered network as a circuit of named elements, for export or to change: same nodes, same operating point.
+    """`network` as a circuit of named elements, for export or to change: same nodes, same operating point.
 
     Input i drives nodes "x0_plus" and "x0_minus" by voltage sources "Vx0_plus", "Vx0_minus", which stand at 0 V until
     they are set: build(inputs=layered_inputs(circuit)) takes input_gain * [x, -x], V. Hidden nodes are "h1_0"
@@ -167,7 +169,10 @@ def layered_circuit(network: LayeredNetwork) -> Circuit:
 
 
 def layered_inputs(circuit: Circuit) -> tuple[str, ...]:
-    """The sources that are the inputs of a circuit by `layered_circuit`: first all +, then all -, as its nodes are."""
+    """The sources that are the inputs of a circuit: first all +, then all -, as its nodes are.
+
+    circuit: by `layered_circuit`.
+    """
     names = [branch.name for branch in circuit.branches() if branch.element.kind == "voltage_source"]
     return tuple(
         name for sign in ("_plus", "_minus") for name in names if name.startswith("Vx") and name.endswith(sign)
@@ -186,7 +191,8 @@ def from_networkx(
 
     conductance, resistance: the name of the edge attribute that holds it, S or ohm; one of the two. Give `edges` as
     (node, node, {attribute: value}) where it is no method. A node (3, 17) becomes "3,17", any other its text; `ground`
-    is the node that becomes ground. Resistor "a-b" leads from a to b; parallel ones are "a-b.2", "a-b.3".
+    is the node that becomes ground. trainable: whether the resistors learn. Resistor "a-b" leads from a to b; parallel
+    ones are "a-b.2", "a-b.3".
     Raises PhysnetError, naming the edge, for a missing attribute, a value that is no conductance, or a self-loop.
     """
     if (conductance is None) == (resistance is None):

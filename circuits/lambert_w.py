@@ -11,8 +11,9 @@ def log_lambert(z: Float[Array, "..."]) -> Float[Array, "..."]:
     A resistor R in series with a Shockley diode (saturation current Is, thermal voltage Vt) across V carries
     i = (Vt/R) W((R Is/Vt) exp((V + R Is)/Vt)) - Is. The exponential overflows at 18 V; its logarithm does not.
 
-    z: any real shape, float32 or float64. Accurate to a few units in the last place over the whole range: exp(z) for
-    very negative z, z - log(z) for huge z. Differentiable to any order, dw/dz = w/(1 + w). NaN stays NaN.
+    z: dimensionless, as is w, of any shape, float32 or float64. Accurate to a few units in the last place over the
+    whole range: exp(z) for very negative z, z - log(z) for huge z. Differentiable to any order, dw/dz = w/(1 + w). NaN
+    stays NaN.
 
     Two steps of the fourth-order iteration of Fritsch, Shafer & Crowley 1973, doi:10.1145/361952.361970.
     """

@@ -126,7 +126,10 @@ class LayeredNetwork(NodalSystem, EnergySystem):
         return (self.conductances[0].shape[0] // 2,)
 
     def input_drive(self, inputs):
-        """Current, A, that the sources push into the first layer with its nodes at 0 V. inputs: (..., feature)."""
+        """Current, A, that the sources push into the first layer with its nodes at 0 V.
+
+        inputs: (..., feature), dimensionless.
+        """
         positive, negative = jnp.split(self.conductances[0], 2)
         return self.input_gain * (inputs @ (positive - negative))
 
@@ -240,7 +243,7 @@ class LayeredNetwork(NodalSystem, EnergySystem):
 def thevenin_conductance(network: LayeredNetwork) -> Float[Array, ""]:
     """Smallest eigenvalue, S, of the Schur complement of the output layer, all diodes open: layer by layer.
 
-    A node whose branches are all open is left out.
+    network: the layered network. A node whose branches are all open is left out.
     """
     total = network.node_conductance()
     # On the diagonal, in the place of 0, it is above every eigenvalue that counts.

@@ -45,7 +45,11 @@ class Coefficients(eqx.Module):
 
 
 class LinearSolver(eqx.Module):
-    """Solves J x = right for a batch of samples."""
+    """Solves J x = right for a batch of samples.
+
+    Methods take network: of the circuit whose Jacobian J is. samples: how many. corrected: whether the coefficients
+    have a `correction`.
+    """
 
     @abstractmethod
     def refuses(self, network: Network) -> str | None:
@@ -53,7 +57,7 @@ class LinearSolver(eqx.Module):
 
     @abstractmethod
     def nothing_held(self, network: Network, samples: int, corrected: bool) -> Array | None:
-        """What `held` is before the first solve. corrected: the coefficients have a `correction`."""
+        """What `held` is before the first solve, (sample, number), NaN, of mixed units; None for a solver without."""
 
     @abstractmethod
     def solve(
@@ -65,8 +69,11 @@ class LinearSolver(eqx.Module):
         active: Bool[Array, " sample"],
         rtol: Float[Array, " sample"],
     ) -> tuple[Float[Array, "sample u"], Array | None]:
-        """(x, what can be used again). held: of an earlier solve. active: samples that matter.
-        rtol: |J x - right| over |right| that will do.
+        """(x, what can be used again): x in the unit of the unknowns, V or A, and numbers (sample, number) to hold.
+
+        coefficients: what J is made of. right: the right-hand sides, in the unit of the residual, A or V. held: of an
+        earlier solve, (sample, number), in whatever units the solver keeps. active: samples that matter. rtol:
+        relative, the |J x - right| over |right| that will do.
         """
 
 

@@ -45,7 +45,10 @@ class MemristiveCircuit(Augmented):
         )
 
     def held(self, memories) -> CircuitContract:
-        """The circuit with its memristors in these states."""
+        """The circuit with its memristors in given states.
+
+        memories: for each group of `memristors`, by its axis, (element,), 0 (off) to 1 (on), dimensionless.
+        """
         places = [i for _, i in self.memristors]
         values = [jnp.clip(memories[name], 0, 1) for name, _ in self.memristors]
         return eqx.tree_at(

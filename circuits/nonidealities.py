@@ -18,7 +18,10 @@ Cycle = int | Int[Array, ""]
 
 
 class Nonideality(eqx.Module):
-    """A transform of conductances, S, of any shape, to conductances, S, at least 0. Traceable, one draw per element."""
+    """A transform of conductances, S, of any shape, to conductances, S, at least 0. Traceable, one draw per element.
+
+    Methods take conductance: S, (...). key: a JAX random key, that of the device. cycle: number of the write or read.
+    """
 
     @abstractmethod
     def __call__(self, conductance: Float[Array, "..."], key: PRNGKeyArray, cycle: Cycle = 0) -> Float[Array, "..."]:
@@ -28,12 +31,15 @@ class Nonideality(eqx.Module):
         """
 
     def then(self, other: "Nonideality") -> "Chain":
-        """First this, then the other: Quantised(...).then(DeviceSpread(0.1))."""
+        """First this, then `other`: Quantised(...).then(DeviceSpread(0.1))."""
         return Chain((self, other))
 
 
 class Chain(Nonideality):
-    """Several transforms, the first acting first, each with draws of its own; () changes nothing."""
+    """Several transforms, the first acting first, each with draws of its own.
+
+    parts: the transforms; () changes nothing.
+    """
 
     parts: tuple[Nonideality, ...]
 
@@ -53,8 +59,9 @@ class Chain(Nonideality):
 class DeviceSpread(Nonideality):
     """Device-to-device variation: every device multiplies its conductance by a factor of its own, for good.
 
-    relative: standard deviation of the factor, whose mean is 1. lognormal: its distribution; otherwise normal, clipped
-    at 0. Raises PhysnetError for a negative `relative`.
+    relative: standard deviation of the factor, dimensionless; its mean is 1. lognormal: its distribution; otherwise
+    normal, clipped at 0.
+    Raises PhysnetError for a negative `relative`.
     """
 
     relative: float
@@ -68,7 +75,10 @@ class DeviceSpread(Nonideality):
 
 
 class CycleSpread(Nonideality):
-    """Cycle-to-cycle variation: as `DeviceSpread`, but drawn anew at every write."""
+    """Cycle-to-cycle variation: as `DeviceSpread`, but drawn anew at every write.
+
+    relative, lognormal: as for `DeviceSpread`.
+    """
 
     relative: float
     lognormal: bool = eqx.field(static=True, default=True)
@@ -81,8 +91,9 @@ class CycleSpread(Nonideality):
 
 
 class ReadNoise(Nonideality):
-    """Gaussian noise of every read, of standard deviation `relative` times the conductance; clipped at 0.
+    """Gaussian noise of every read, proportional to the conductance; clipped at 0.
 
+    relative: its standard deviation as a share of the conductance.
     Raises PhysnetError for a negative `relative`.
     """
 
@@ -96,10 +107,11 @@ class ReadNoise(Nonideality):
 
 
 class StuckDevices(Nonideality):
-    """Devices that do not respond to programming: a share stuck at `lowest`, another at `highest`, S.
+    """Devices that do not respond to programming: a share stuck at one conductance, another at a higher one.
 
-    share_lowest, share_highest: the probability of either, for every device by itself, for good. Raises PhysnetError
-    for shares that are none, or conductances out of order.
+    lowest, highest: these conductances, S. share_lowest, share_highest: the probability of either, for every device by
+    itself, for good.
+    Raises PhysnetError for shares that are none, or conductances out of order.
     """
 
     lowest: float
@@ -158,10 +170,11 @@ class Quantised(Nonideality):
 class Drift(Nonideality):
     """The relaxation of an amorphous phase-change device: g (t / t0)^-nu, nu drawn for every device.
 
-    time: s, since programming, at least `reference_time` (t0, s). exponent, spread: mean and standard deviation of nu;
-    negative draws count as 0. Measured on a million devices: means from 0.05 to 0.1, the larger the less they conduct,
-    and spreads from 0.008 to 0.045 (Joshi et al. 2020, doi:10.1038/s41467-020-16108-9). Physics: Le Gallo & Sebastian
-    2020, doi:10.1088/1361-6463/ab7794. Raises PhysnetError for times or exponents out of range.
+    time: s, since programming, at least the reference_time. reference_time: t0, s, above 0. exponent, spread: mean and
+    standard deviation of nu, dimensionless; negative draws count as 0. Measured on a million devices: means from 0.05
+    to 0.1, the larger the less they conduct, and spreads from 0.008 to 0.045 (Joshi et al. 2020,
+    doi:10.1038/s41467-020-16108-9). Physics: Le Gallo & Sebastian 2020, doi:10.1088/1361-6463/ab7794.
+    Raises PhysnetError for times or exponents out of range.
     """
 
     time: float

@@ -19,10 +19,12 @@ class OnDevice(Relaxer):
 
     @property
     def solves_displacement(self):
+        """As of the relaxer inside."""
         return self.relaxer.solves_displacement
 
     @property
     def strategies(self):
+        """As of the relaxer inside."""
         return self.relaxer.strategies
 
     def tolerance_for(self, dtype):

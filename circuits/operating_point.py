@@ -58,8 +58,9 @@ class OperatingPoint(Relaxer):
     set: nodes that a force holds against their bound drop out of the step.
 
     solver: of the linear systems, `DenseSolver()` or `SparseSolver()`; by default the one that suits the size.
-    tolerance: the largest, over nodes, of |sum of currents| / sum of |currents|; 1e-12 in double, 1e-4 in single
-    precision. max_steps: linear solves per sample, over all strategies. first: the strategy to begin with.
+    tolerance: relative residual, the largest, over nodes, of |sum of currents| / sum of |currents|; 1e-12 in double,
+    1e-4 in single precision. max_steps: linear solves per sample, over all strategies. first: the strategy to begin
+    with.
     """
 
     strategies: ClassVar[tuple[str, ...]] = ("Newton", "gmin stepping", "source stepping", "pseudo-transient", "none")

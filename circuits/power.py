@@ -20,6 +20,9 @@ def branch_powers(system: CircuitContract, state, inputs: Float[Array, " input"]
     sum_k v_k i_k over its terminals, v i for two: positive in a resistor, negative in a source that delivers. The
     powers sum to zero (Tellegen) wherever Kirchhoff's current law holds, currents through ground included; an element
     that draws on a supply of its own (an amplifier) absorbs a negative power where it delivers one.
+
+    system: what `Circuit.build` made. state: of one sample, V (and A where it has branch currents). inputs: of one
+    sample, V or A.
     """
     driven, unknowns = system.driven(inputs), system.unknowns(state)
     potentials = driven.potentials(unknowns)
@@ -39,8 +42,8 @@ def branch_powers(system: CircuitContract, state, inputs: Float[Array, " input"]
 def powers(equilibrium: Equilibrium) -> Float[Array, "*sample branch"]:
     """Power, W, that each element absorbs at a steady state (see `branch_powers`).
 
-    Along the last axis as `equilibrium.system.branch_names`; of a system around a circuit, such as an ensemble, as the
-    circuit's. Raises PhysnetError for a state that is not of a circuit.
+    equilibrium: what `relax` returned. Along the last axis as `equilibrium.system.branch_names`; of a system around a
+    circuit, such as an ensemble, as the circuit's. Raises PhysnetError for a state that is not of a circuit.
     """
     system, inputs = equilibrium.system, equilibrium.inputs
     _circuit(system)
@@ -50,7 +53,10 @@ def powers(equilibrium: Equilibrium) -> Float[Array, "*sample branch"]:
 
 
 def supplied_power(equilibrium: Equilibrium) -> Float[Array, "*sample"]:
-    """Power, W, that the voltage and current sources of a circuit supply: what all other elements absorb."""
+    """Power, W, that the voltage and current sources of a circuit supply: what all other elements absorb.
+
+    equilibrium: what `relax` returned.
+    """
     groups = _circuit(equilibrium.system).groups()
     source = np.concatenate(
         [np.full(len(group.names), isinstance(group.element, VoltageSource | CurrentSource)) for group in groups]
@@ -59,9 +65,10 @@ def supplied_power(equilibrium: Equilibrium) -> Float[Array, "*sample"]:
 
 
 def supplied_energy(equilibrium: Equilibrium, duration: float) -> Float[Array, "*sample"]:
-    """Energy, J, that the sources supply while a circuit stays at a steady state for `duration` (s).
+    """Energy, J, that the sources supply while a circuit stays at a steady state.
 
-    Without what it takes to get there: the charging of capacitances. Raises PhysnetError for a negative duration.
+    equilibrium: what `relax` returned. duration: s, at least 0. Without what it takes to get there: the charging of
+    capacitances. Raises PhysnetError for a negative duration.
     """
     if isinstance(duration, bool) or not isinstance(duration, int | float | np.number) or not 0 <= duration < np.inf:
         raise PhysnetError(f"supplied_energy: duration is {duration!r} s; give a time in seconds, at least 0.")

@@ -18,10 +18,11 @@ _COLUMNS = 128  # right sides that are solved for at once
 def effective_resistance(
     equilibrium: "Equilibrium", a: str | int | Sequence[str | int], b: str | int | Sequence[str | int]
 ) -> np.ndarray:
-    """Ohm between nodes a and b at the operating point: the voltage per small current driven in at a and out at b.
+    """The resistance, ohm, between nodes a and b at the operating point: voltage per small current in at a, out at b.
 
-    a, b: names of nodes, or sequences of names for many pairs at once (one factorisation for all). Voltage sources and
-    conducting ideal diodes are shorts, current sources are open. Shape (*sample, pair), or (*sample,) for one pair.
+    equilibrium: what `relax` returned. a, b: names of nodes, or sequences of names for many pairs at once (one
+    factorisation for all). Voltage sources and conducting ideal diodes are shorts, current sources are open. Shape
+    (*sample, pair), or (*sample,) for one pair.
     For reciprocal circuits this is a metric, and conductances times it sum to the number of nodes less one over the
     edges of a resistor network (Foster 1949; Klein & Randic 1993, doi:10.1007/BF01164627).
     Raises PhysnetError for states that did not converge, unknown nodes and sequences of different length.
@@ -60,7 +61,8 @@ def output_resistance(equilibrium: "Equilibrium") -> np.ndarray:
     """How far each output moves per current into another, ohm, (*sample, output, output), at the operating point.
 
     Its inverse is the Thevenin conductance matrix of the outputs, whose smallest eigenvalue bounds a negative nudge.
-    Column k is the response to 1 A into output k. Raises PhysnetError for states that did not converge.
+    Column k is the response to 1 A into output k. equilibrium: what `relax` returned.
+    Raises PhysnetError for states that did not converge.
     """
     rows = operating_points(equilibrium, "output_resistance")
     found = []

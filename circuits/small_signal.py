@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 class SmallSignal:
     """Phasors per unit of one source, peak and phase against it. Leading sample axis where the equilibrium had one.
 
-    frequencies: Hz, (frequency,). nodes: complex, (*sample, frequency, node), of the free nodes in the order of the
-    state; outputs: (*sample, frequency, output). Their unit is 1 (V per V) for a voltage source, ohm (V per A) for a
-    current source.
+    source: its name. frequencies: Hz, (frequency,). nodes: complex, (*sample, frequency, node), in `unit`, of the free
+    nodes in the order of the state; outputs: complex, (*sample, frequency, output), in `unit`. unit: "1" (V per V) for
+    a voltage source, "ohm" (V per A) for a current source. equilibrium: the operating point.
     """
 
     source: str
@@ -44,7 +44,10 @@ class SmallSignal:
     equilibrium: "Equilibrium" = field(repr=False)
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset over frequency: amplitude and phase (rad, from -pi to pi) of outputs and nodes."""
+        """A `physnet-1` dataset over frequency: amplitude and phase (rad, from -pi to pi) of outputs and nodes.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet import datasets
 
         eq, variables = self.equilibrium, []
@@ -69,9 +72,10 @@ class SmallSignal:
 def ac(equilibrium: "Equilibrium", frequencies, source: str) -> SmallSignal:
     """The response of a circuit about its operating point to one voltage or current source of amplitude 1 V or 1 A.
 
-    frequencies: Hz, at least 0, one or many. source: a name, whether an input or not; a current source drives from its
-    first node to its second. An ideal diode that conducts is a short circuit. Raises PhysnetError for states that did
-    not converge, unknown sources, frequencies that make no sense, and a circuit that is singular at a frequency.
+    equilibrium: what `relax` returned for a circuit. frequencies: Hz, at least 0, one or many. source: a name, whether
+    an input or not; a current source drives from its first node to its second. An ideal diode that conducts is a short
+    circuit. Raises PhysnetError for states that did not converge, unknown sources, frequencies that make no sense, and
+    a circuit that is singular at a frequency.
     """
     frequencies = np.atleast_1d(np.asarray(frequencies, float))
     wrong = ~(np.isfinite(frequencies) & (frequencies >= 0))

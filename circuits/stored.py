@@ -88,7 +88,10 @@ def circuit_from_dataset(source, elements=()) -> "Circuit":
 
 
 def system_from_dataset(source, elements=()) -> "CircuitContract":
-    """The system behind a dataset, with its inputs, outputs and precision: `Circuit.from_dataset`, then `build`."""
+    """The system behind a dataset, with its inputs, outputs and precision: `Circuit.from_dataset`, then `build`.
+
+    source, elements: as for `Circuit.from_dataset`, as are the errors.
+    """
     stored = _Stored.of(source, elements)
     return stored.circuit().build(stored.inputs, stored.outputs, dtype=stored.dtype)
 

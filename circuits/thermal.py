@@ -34,10 +34,10 @@ class ThermalCircuit(CircuitContract):
     """A circuit whose resistors are at a temperature: `integrate(ThermalCircuit(system, 300.0), key=...)`.
 
     system: what `Circuit.build` made. temperature: K, at least 0, one for all resistors. Every node needs a
-    capacitance.
+    capacitance. network, labels: those of the circuit.
     `relax` gives the state without noise. A linear circuit knows its fastest rate, so that ensembles of it run with
-    fixed steps; others adapt their steps, and the tolerances of `Adaptive` must then lie below the noise (sqrt(kT/C)
-    is 64 uV at 1 pF). There is no energy: a fluctuating circuit does not go downhill.
+    fixed steps; others adapt their steps, and the tolerances of `Adaptive` must then lie below the noise (sqrt(kT/C) is
+    64 uV at 1 pF). There is no energy: a fluctuating circuit does not go downhill.
     Raises PhysnetError for a temperature that is negative or not finite, and systems that are no circuits.
     """
 
@@ -120,8 +120,8 @@ def thermal_covariance(equilibrium, temperature: float) -> np.ndarray:
     """Covariance of the free potentials about an operating point, V^2, (*sample, node, node), in the state's order.
 
     k T C^-1 (equipartition) where every element is a resistor or a source, whatever the conductances; otherwise the
-    stationary covariance S of the circuit made linear there: A S + S A^T + 2 k T C^-1 L C^-1 = 0 (Lyapunov) with
-    A = -C^-1 J and L the Laplacian of the noisy conductances. temperature: K.
+    stationary covariance S of the circuit made linear there: A S + S A^T + 2 k T C^-1 L C^-1 = 0 (Lyapunov) with A =
+    -C^-1 J and L the Laplacian of the noisy conductances. equilibrium: what `relax` returned. temperature: K.
     Raises PhysnetError for nodes without capacitance, states that did not converge, and operating points that are not
     stable.
     """
@@ -142,9 +142,10 @@ def thermal_covariance(equilibrium, temperature: float) -> np.ndarray:
 def thermal_spectrum(equilibrium, temperature: float, frequencies) -> np.ndarray:
     """One-sided spectral density of each output, V^2/Hz, (*sample, frequency, output): sum_e 4 k T g_e |Z_e(f)|^2.
 
-    Z_e: the transfer impedance from the ends of resistor e to the output, at the operating point. It is the `.noise`
-    of SPICE for resistors alone. temperature: K; frequencies: Hz. Needs no capacitances. Raises PhysnetError for
-    states that did not converge and a circuit that is singular at a frequency.
+    Z_e: the transfer impedance from the ends of resistor e to the output, at the operating point. It is the `.noise` of
+    SPICE for resistors alone. equilibrium: what `relax` returned. temperature: K; frequencies: Hz. Needs no
+    capacitances.
+    Raises PhysnetError for states that did not converge and a circuit that is singular at a frequency.
     """
     kt = BOLTZMANN * float(check_temperature(temperature, "thermal_spectrum"))
     frequencies = np.atleast_1d(np.asarray(frequencies, float))

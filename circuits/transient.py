@@ -101,9 +101,9 @@ def pulse(
 def with_parasitics(circuit: "Circuit", capacitance: float) -> "Circuit":
     """The circuit with a capacitor to ground at every node that would otherwise have no time of its own.
 
-    These are the nodes from which no chain of capacitors leads to a fixed potential. The new ones are named
-    "parasitic:<node>". capacitance: F, above 0. It does not move a steady state. Raises PhysnetError for a capacitance
-    that is not so.
+    circuit: stays as it is. These are the nodes from which no chain of capacitors leads to a fixed potential. The new
+    ones are named "parasitic:<node>". capacitance: F, above 0. It does not move a steady state.
+    Raises PhysnetError for a capacitance that is not so.
     """
     if not (np.ndim(capacitance) == 0 and np.isfinite(capacitance) and capacitance > 0):
         raise PhysnetError(
@@ -118,12 +118,13 @@ def with_parasitics(circuit: "Circuit", capacitance: float) -> "Circuit":
 
 
 def settling_time(trajectory: "Trajectory", share: float = 0.01, *, final=None) -> Float[np.ndarray, "*sample output"]:
-    """Seconds after which each output stays within `share` of its whole way of the value that it settles at.
+    """The time, s, after which each output stays close to the value that it settles at.
 
-    The way is from the first recorded value to the final one; tau log(1 / share) for one RC. final: (*sample, output),
-    by default the steady state that `relax` finds, under the last inputs, from the last recorded state. Between two
-    records the distance is taken to fall exponentially, so that few records do. NaN for an output that was not within
-    the share at the last time, 0 for one that does not move. share: above 0, below 1.
+    trajectory: of a circuit. share: how close, a share of the whole way, above 0, below 1. The way is from the first
+    recorded value to the final one; tau log(1 / share) for one RC. final: (*sample, output), V, by default the steady
+    state that `relax` finds, under the last inputs, from the last recorded state. Between two records the distance is
+    taken to fall exponentially, so that few records do. NaN for an output that was not within the share at the last
+    time, 0 for one that does not move.
     Raises PhysnetError for another share, and ConvergenceError where no steady state is found.
     """
     if not 0 < share < 1:

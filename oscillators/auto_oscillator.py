@@ -30,7 +30,8 @@ class AutoOscillators(Network):
     Slavin & Tiberkevich 2009, doi:10.1109/TMAG.2008.2009935. State (x, y), each (N,), dimensionless; with injected
     tones also their phasors (u, v), each (M,). Inputs: the currents I (N,), A. Parameters as in `Network`.
 
-    drive: F/2pi, Hz, (M, N), or (N,) or a number for one tone. drive_frequencies: f_m, Hz, (M,) or a number.
+    drive: F/2pi, Hz, (M, N), or (N,) or a number for one tone. drive_frequencies: f_m, Hz, (M,) or a number, kept as
+    drive_frequency: Hz, (M,).
     noise: D/2pi, Hz, of each oscillator or for all; `integrate(..., key=)` draws it. frame: Hz, by default the mean
     free frequency at the operating currents; 0 is the lab frame, where steps are ten times shorter. With delayed
     coupling the past before the first time is the initial c held in this frame, that is, turning at f_frame in the lab:
@@ -148,9 +149,10 @@ class AutoOscillators(Network):
         return self.state_at(phases, inputs)
 
     def state_at(self, phases: Float[Array, " oscillator"], currents: Float[Array, " oscillator"]):
-        """The state of free limit cycles with these phases, rad, (N,), at these currents, A, (N,); tones at phase 0.
+        """The state of free limit cycles, tones at phase 0.
 
-        An oscillator at or below its threshold starts at c = 0.01 so that it can grow.
+        phases: rad, (N,). currents: A, (N,). An oscillator at or below its threshold starts at c = 0.01 so that it can
+        grow.
         """
         amplitude = jnp.maximum(jnp.sqrt(self.free_power(currents)), 0.01)
         state = (amplitude * jnp.cos(phases), -amplitude * jnp.sin(phases))
@@ -245,7 +247,7 @@ class AutoOscillators(Network):
         return jax.tree.map(lambda leaf: jnp.broadcast_to(self.fastest_rate(inputs), leaf.shape), state)
 
     def outputs(self, state, inputs):
-        """The power p of each oscillator."""
+        """The power p of each oscillator, dimensionless."""
         x, y = state[:2]
         return x * x + y * y
 
@@ -254,7 +256,10 @@ class AutoOscillators(Network):
         return Variable("power", ("oscillator",), "1", "power |c|^2")
 
     def emission(self, state) -> tuple[Array, Array]:
-        """(real, imag) of sum_i c_i, what an analyser sees of oscillators in series; leading axes are kept."""
+        """(real, imag) of sum_i c_i, what an analyser sees of oscillators in series, dimensionless.
+
+        state: of one sample, or with leading axes (..., N) on every leaf, which are kept: shape (...) each.
+        """
         return state[0].sum(axis=-1), state[1].sum(axis=-1)
 
     def polar(self, trainable=None) -> "eqx.Module":

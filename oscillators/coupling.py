@@ -46,7 +46,10 @@ class Coupling(eqx.Module):
 
     @abstractmethod
     def apply(self, real: Float[Array, " oscillator"], imag: Float[Array, " oscillator"]) -> Field:
-        """(real, imag) of sum_j W_ij exp(i b_ij) c_j, in Hz times the unit of c, from c = real + i imag, both (N,)."""
+        """(real, imag) of sum_j W_ij exp(i b_ij) c_j, each (N,), in Hz times the unit of c.
+
+        real, imag: of c = real + i imag, (N,), in any unit (amplitudes are dimensionless).
+        """
 
     @abstractmethod
     def total_strength(self) -> Float[Array, " oscillator"]:
@@ -85,14 +88,14 @@ class Coupling(eqx.Module):
         return weights * np.exp(1j * phases)
 
     def asymmetry(self) -> float:
-        """|M - M^T| / |M + M^T| of M = W exp(i b) in the Frobenius norm: 0 where every action is returned alike."""
+        """|M - M^T| / |M + M^T| of M = W exp(i b) in the Frobenius norm, a ratio: 0 where every action is returned."""
         matrix = self._complex_matrix()
         return ratio(np.linalg.norm(matrix - matrix.T), np.linalg.norm(matrix + matrix.T))
 
     def irreversibility(self) -> float:
         """|M - M^H| / |M + M^H|: 0 where phases descend an energy, which takes W_ij = W_ji and b_ij = -b_ji.
 
-        So b is 0 or pi wherever it is symmetric: a coupling of b = pi/2 circulates and has no energy.
+        Dimensionless. So b is 0 or pi wherever it is symmetric: a coupling of b = pi/2 circulates and has no energy.
         """
         matrix = self._complex_matrix()
         return ratio(np.linalg.norm(matrix - matrix.conj().T), np.linalg.norm(matrix + matrix.conj().T))
@@ -110,7 +113,8 @@ class Coupling(eqx.Module):
 class AllToAll(Coupling):
     """Every oscillator acts alike on every other: W_ij = strength. O(N): the sum over all less one's own.
 
-    strength: W/2pi in Hz, one number; for the Kuramoto model of strength K, K/N. size: number of oscillators.
+    strength: W/2pi in Hz, one number, kept as weight: Hz; for the Kuramoto model of strength K, K/N. size: number of
+    oscillators, kept as `number` (whole).
     phase: b, rad, one number, or None. delay: s. Raises PhysnetError for values that are not so.
     """
 

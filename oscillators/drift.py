@@ -65,9 +65,10 @@ class Drift:
 def drifting(system: PhaseModel | LockedOscillators, inputs=None, *, state=None) -> Drift:
     """Follows one network in time and says which oscillators lock, and at which mean frequency the others drift.
 
-    inputs: (input,), Hz or A, for one sample; the system's own by default. state: where to start, shaped like the
-    system's state; its initial state by default, or where the given one is not finite. Half of the time is for
-    settling. Raises PhysnetError for a system of another kind, a batch, and amplitudes that collapse on the way.
+    system: of phases, or `network.polar()`. inputs: (input,), Hz or A, for one sample; the system's own by default.
+    state: where to start, shaped like the system's state; its initial state by default, or where the given one is not
+    finite. Half of the time is for settling. Raises PhysnetError for a system of another kind, a batch, and amplitudes
+    that collapse on the way.
     """
     if not isinstance(system, PhaseModel | LockedOscillators):
         raise PhysnetError(

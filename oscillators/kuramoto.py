@@ -76,7 +76,7 @@ class Phasors(PhaseModel):
     dc_i/dt = -i (dphi_i/dt) c_i + rate (1 - |c_i|^2) c_i
 
     The second term holds |c| = 1 and turns nothing. radial_rate: that rate, s-1; the largest sum of |W| over an
-    oscillator's partners, times 2 pi, by default. Other arguments and errors as for `PhaseModel`.
+    oscillator's partners, times 2 pi, by default. arguments: all others, with their errors, as for `PhaseModel`.
     """
 
     radial_rate: Float[Array, ""]

@@ -13,12 +13,14 @@ _ENOUGH = 8  # parts of a record from which their own scatter is the better meas
 
 @dataclass(frozen=True)
 class LorentzianFit:
-    """Lorentzian lines with the effect of the resolution bandwidth removed; every field has the leading axes (...).
+    """Lorentzian lines with the effect of the resolution bandwidth removed, one for each of the signals (...,).
 
-    centre: in Hz. linewidth: full width at half maximum in Hz. power: of the whole line, in signal^2. floor: white
-    background density in signal^2/Hz, zero unless it was asked for. *_uncertainty: one standard deviation.
-    resolved: the fit converged on a line at least as wide as the resolution bandwidth. Where False, the linewidth says
-    no more than "narrower than about the resolution bandwidth", and its uncertainty is not to be trusted.
+    centre: (...,) in Hz. linewidth: (...,), full width at half maximum in Hz. power: (...,), of the whole line, in
+    signal^2. floor: (...,), white background density in signal^2/Hz, zero unless it was asked for. centre_uncertainty,
+    linewidth_uncertainty: (...,), one standard deviation, in Hz. power_uncertainty: (...,), likewise, in signal^2.
+    resolved: (...,), whether the fit converged on a line at least as wide as the resolution bandwidth. Where False, the
+    linewidth says no more than "narrower than about the resolution bandwidth", and its uncertainty is not to be
+    trusted.
     """
 
     centre: np.ndarray
@@ -44,9 +46,9 @@ def lorentzian_fit(spectrum: Spectrum, *, span=None, floor=False) -> LorentzianF
     oscillator of steady power overstates the linewidth's by 1.4 and understates the centre's as much. Drift and 1/f
     noise make lines Gaussian and wider, which no uncertainty here covers.
 
-    span: half-width in Hz of the range fitted around the peak; by default five linewidths, at least five resolution
-    bandwidths. floor: also fit a white background; pass a span that reaches it. Raises PhysnetError for a span of fewer
-    than eight bins and for a spectrum of zeros.
+    spectrum: of `emission_spectrum`. span: half-width in Hz of the range fitted around the peak; by default five
+    linewidths, at least five resolution bandwidths. floor: also fit a white background; pass a span that reaches it.
+    Raises PhysnetError for a span of fewer than eight bins and for a spectrum of zeros.
     """
     step = spectrum.frequency[1] - spectrum.frequency[0]
     if span is not None and (check_number("span", span, positive=True) < 4 * step):

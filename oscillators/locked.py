@@ -32,9 +32,10 @@ class LockedOscillators(Network):
     from it. Inputs: currents (N,), A. Outputs: cosines, then sines, of the phases against that of oscillator 0, of
     the phases themselves where a tone is injected.
 
-    network: the `AutoOscillators` to take over; `AutoOscillators.polar` makes this of it. trainable: names of the
-    parameters that learn; frequencies and coupling weights by default. Raises PhysnetError for unknown names, several
-    tones, which lock nothing to one frequency, and for delays.
+    network: the `AutoOscillators` to take over; `AutoOscillators.polar` makes this of it. drive: F/2pi of its tone, Hz,
+    and drive_frequency: that of the tone, Hz; None without one. frame: Hz, the tone's, else the network's. trainable:
+    names of the parameters that learn; frequencies and coupling weights by default. Raises PhysnetError for unknown
+    names, several tones, which lock nothing to one frequency, and for delays.
     """
 
     drive: Float[Array, " oscillator"] | None
@@ -123,7 +124,7 @@ class LockedOscillators(Network):
     # What is read off a state
 
     def power(self, state: State) -> Float[Array, " oscillator"]:
-        """p of each oscillator."""
+        """p of each oscillator, dimensionless."""
         return jnp.exp(2 * state[0])
 
     def phases(self, state: State) -> Float[Array, " oscillator"]:
@@ -135,13 +136,19 @@ class LockedOscillators(Network):
         return self.frame + self.rates(state, inputs)[1]
 
     def to_cartesian(self, state: State) -> tuple[Array, ...]:
-        """The state as one of the `AutoOscillators` this was made of: (x, y), and the tone's phasor where injected."""
+        """The state as one of the `AutoOscillators` this was made of: (x, y), and the tone's phasor where injected.
+
+        Shapes (N,), and (1,) for the phasor; all dimensionless.
+        """
         amplitude, phase = jnp.exp(state[0]), state[1]
         parts = (amplitude * jnp.cos(phase), -amplitude * jnp.sin(phase))
         return parts if self.is_free else (*parts, jnp.ones_like(phase[:1]), jnp.zeros_like(phase[:1]))
 
     def from_cartesian(self, state: tuple[Array, ...]) -> State:
-        """The inverse: phases, rad, against the tone where one is injected."""
+        """The inverse of `to_cartesian`: phases, rad, against the tone where one is injected.
+
+        state: (x, y) of `AutoOscillators`, (N,) each, and the tone's phasor where one is injected; dimensionless.
+        """
         x, y = state[:2]
         phases = jnp.arctan2(-y, x)
         if not self.is_free:
@@ -172,7 +179,7 @@ class LockedOscillators(Network):
         return (u * x + v * y) / power, (v * x - u * y) / power
 
     def rates(self, state: State, inputs: Array) -> tuple[Array, Array]:
-        """(d(ln r)/dt, dphi/dt) / 2 pi, Hz, in a frame of `frame_frequency`, whether the oscillators lock or not."""
+        """(d(ln r)/dt, dphi/dt) / 2 pi, Hz, (N,) each, in a frame of `frame_frequency`, locked or not."""
         power = self.power(state)
         real, imag = self._pull(state)
         pumping = self.efficiency * inputs

@@ -22,13 +22,13 @@ class Locking(SampleRelaxer):
 
     Oscillators that repel each other, or that are torn between fields, have many saddles, which Newton's method takes
     for steady states, damped or not. Time does not, and it finds the locked state that the start leads to. Newton is
-    used only from within `event_tolerance` of rest, and accepted only where it moves the state by less than `reach`:
-    a network that drifts never gets a state that it would not hold. Time runs in units of the fastest rate in the
+    used only from within `event_tolerance` of rest, and accepted only where it moves the state by less than `reach`, so
+    that a network that drifts never gets a state that it would not hold. Time runs in units of the fastest rate in the
     system, by an explicit solver (Tsit5), since phases are not stiff.
 
-    event_tolerance: relative residual at which the flow ends. rtol, atol: of the solver, well below it. max_steps: of
-    the solver. polish: a relaxer, or None, for networks too large for a dense matrix; the tolerance is then that of
-    the flow. reach: in the state's unit (rad).
+    event_tolerance: relative residual at which the flow ends. rtol, atol: of the solver, relative and in the state's
+    unit, well below it. max_steps: of the solver. polish: a relaxer, or None, for networks too large for a dense
+    matrix; the tolerance is then that of the flow. reach: in the state's unit (rad).
     """
 
     polish: SampleRelaxer | None = Newton(degenerate=True)
@@ -40,7 +40,7 @@ class Locking(SampleRelaxer):
 
     @classmethod
     def of_size(cls, size: int) -> "Locking":
-        """With a polish for up to 2000 oscillators, with a tighter flow for more."""
+        """With a polish for up to 2000 oscillators, with a tighter flow for more. size: number of oscillators."""
         return cls() if size <= _LARGEST_DENSE else cls(None, event_tolerance=1e-6, rtol=1e-9, atol=1e-11)
 
     def _event_tolerance(self, dtype) -> float:

@@ -19,12 +19,15 @@ from physnet.trajectory import integrate
 
 @dataclass(frozen=True)
 class LockingProbability:
-    """probability: (*point), share of draws that locked. low, high: (*point), Wilson interval of `confidence`.
+    """The share of draws that locked at each point of a map, and what it was counted from.
+
+    probability: (*point), share of draws that locked. low, high: (*point), Wilson interval of that share. confidence:
+    the probability that such an interval holds it.
 
     locked: (*point, draw), which draws did. frequencies: (*point, draw, oscillator), Hz. resolution: Hz, within which
     frequencies count as equal. draws: number of draws at each point. settled: (*point, draw), whether the draw's mean
     frequencies in both halves of the window agree within 3 resolutions; where few do, take a longer duration. error:
-    (*point, draw), of the state, by step doubling; NaN where it was not measured.
+    (*point, draw), of the state, in its unit, by step doubling; NaN where it was not measured.
     """
 
     probability: np.ndarray
@@ -40,10 +43,11 @@ class LockingProbability:
 
 
 def wilson_interval(successes, trials, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the probability behind `successes` of `trials`: Wilson's score interval, no continuity correction.
+    """(low, high) of the probability behind a count: Wilson's score interval, no continuity correction.
 
     Wilson 1927, doi:10.1080/01621459.1927.10502953. It stays within 0 and 1, and is not empty at 0 and at all
-    successes. Arguments broadcast. Raises PhysnetError for counts that are not 0 <= successes <= trials, trials > 0.
+    successes. successes, trials: whole numbers, which broadcast. confidence: the probability, between 0 and 1, that the
+    interval holds what is sought. Raises PhysnetError for counts that are not 0 <= successes <= trials, trials > 0.
     """
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
     if k.dtype.kind not in "iu" or n.dtype.kind not in "iu" or (n < 1).any() or (k < 0).any() or (k > n).any():
@@ -79,15 +83,16 @@ def probability_of_locking(
     confidence: float = 0.95,
     engine: Engine | None = None,
 ) -> LockingProbability:
-    """How many of `draws` runs, each with its own noise and random initial phases, end with oscillators in step.
+    """How many of several runs, each with its own noise and random initial phases, end with oscillators in step.
 
-    inputs: of one point (input,) or of many (point, input), in the system's input unit (`Varied` makes any parameter
-    an input); the system's own by default. key: of all draws. duration: s, of each run; settling: s, the part of it
-    before mean frequencies are taken, half by default. records: times recorded in the rest; by default as many as the
-    fastest rate asks for, which is safe and often more than is needed. oscillators: those that have to keep step; all
-    by default. resolution: Hz, how close their mean frequencies have to be, see `synchrony`: by default one phase
-    slip more in one direction than in the other parts them. Without noise in the system the draws differ by their
-    initial phases alone.
+    system: oscillators with phases, `Varied` or not. draws: runs at each point. inputs: of one point (input,) or of
+    many (point, input), in the system's input unit (`Varied` makes any parameter an input); the system's own by
+    default. key: of all draws. duration: s, of each run; settling: s, the part of it before mean frequencies are taken,
+    half by default. records: times recorded in the rest; by default as many as the fastest rate asks for, which is safe
+    and often more than is needed. oscillators: those that have to keep step; all by default. resolution: Hz, how close
+    their mean frequencies have to be, see `synchrony`: by default one phase slip more in one direction than in the
+    other parts them. confidence: of the interval, a probability. engine: as for `integrate`. Without noise in the
+    system the draws differ by their initial phases alone.
     Raises PhysnetError as `integrate` and `mean_frequencies` do.
     """
     where = "probability_of_locking"

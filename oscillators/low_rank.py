@@ -15,7 +15,8 @@ from physnet.variable import Variable
 class LowRank(Coupling):
     """A matrix of low rank without its diagonal: W_ij = sum_k left_ik right_jk, i != j. O(N rank).
 
-    left, right: (N, rank); only their product has a meaning, W/2pi in Hz. phase: b, rad, one number, or None.
+    left, right: (N, rank), in Hz and dimensionless; only their product has a meaning, W/2pi in Hz. phase: b, rad, one
+    number, or None.
     delay: s. Raises PhysnetError for shapes that do not fit and values that are not finite.
     """
 

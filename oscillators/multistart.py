@@ -88,8 +88,9 @@ class Multistart(_Replicas):
     predictions are averaged and a gradient is that of the averaged prediction's cost, with beta of the same meaning as
     for one network: every copy is nudged by beta dC/dy at the mean. Trains and relaxes like the network itself.
 
-    starts: (start, oscillator), rad; `Multistart.random` draws them uniformly from [-pi, pi). They stay the same for
-    all samples, so that a network learns to give its answer from there.
+    network: the one that settles, kept as `one`; `number` is that of the starts. starts: (start, oscillator), rad;
+    `Multistart.random` draws them uniformly from [-pi, pi). They stay the same for all samples, so that a network
+    learns to give its answer from there.
     Raises PhysnetError for starts that do not fit the network.
     """
 
@@ -106,7 +107,10 @@ class Multistart(_Replicas):
 
     @classmethod
     def random(cls, network: XYNetwork, number: int, *, key: PRNGKeyArray) -> "Multistart":
-        """`number` starts, uniform in [-pi, pi)."""
+        """A network with starts drawn uniformly from [-pi, pi), rad.
+
+        network: the one that settles. number: of starts. key: a JAX random key.
+        """
         require_instance(network, XYNetwork, "Multistart: network")
         shape = checks.whole(number, "Multistart: number"), network.size
         return cls(network, jax.random.uniform(key, shape, network.coupling_weight.dtype, -jnp.pi, jnp.pi))

@@ -22,7 +22,7 @@ class Network(System):
 
     couplings: any number of `Coupling`s of one size, which add up; each may have its own delay. currents: operating
     currents, A, the default inputs. frequency: f0, Hz, in the limit of small power. nonlinear_shift: N/2pi, Hz.
-    damping: G/2pi, Hz. nonlinear_damping: Q. efficiency: sigma/2pi, Hz/A. Each (N,) or one for all.
+    damping: G/2pi, Hz. nonlinear_damping: Q, dimensionless. efficiency: sigma/2pi, Hz/A. Each (N,) or one for all.
     below_threshold: accept currents at which an oscillator does not run by itself.
     """
 
@@ -68,9 +68,11 @@ class Network(System):
 
     @classmethod
     def from_preset(cls, name, *couplings, **changes) -> Self:
-        """A network of devices of one parameter set, by name or as a `Preset`; `changes` replace or add arguments.
+        """A network of devices of one parameter set.
 
-        Raises PhysnetError for an unknown name, with the nearest one.
+        name: of the set (`oscillators.presets`), or a `Preset`. couplings: as for the class. changes: arguments of the
+        class that replace those of the set, or add to them, in the units stated there. Raises PhysnetError for an
+        unknown name, with the nearest one.
         """
         if not isinstance(name, str | presets.Preset):
             raise PhysnetError(
@@ -160,30 +162,30 @@ class Network(System):
     # Derived quantities of each oscillator alone; `oscillators.theory` has them as functions of plain numbers.
 
     def supercriticality(self, currents: Float[Array, " oscillator"]) -> Float[Array, " oscillator"]:
-        """zeta = sigma I / G at these currents, A."""
+        """zeta = sigma I / G, dimensionless. currents: I, A."""
         return self.efficiency * currents / self.damping
 
     def free_power(self, currents: Float[Array, " oscillator"]) -> Float[Array, " oscillator"]:
-        """p0 = (zeta - 1)/(zeta + Q), 0 below threshold."""
+        """p0 = (zeta - 1)/(zeta + Q), dimensionless, 0 below threshold. currents: A."""
         zeta = jnp.maximum(self.supercriticality(currents), 1)
         return (zeta - 1) / (zeta + self.nonlinear_damping)
 
     def free_frequency(self, currents: Float[Array, " oscillator"]) -> Float[Array, " oscillator"]:
-        """f_g = f0 + N p0, Hz."""
+        """f_g = f0 + N p0, Hz. currents: A."""
         return self.frequency + self.nonlinear_shift * self.free_power(currents)
 
     def relaxation_rate(self, currents: Float[Array, " oscillator"]) -> Float[Array, " oscillator"]:
-        """G_p/2pi = G (zeta - 1), Hz; the power relaxes at twice this rate."""
+        """G_p/2pi = G (zeta - 1), Hz; the power relaxes at twice this rate. currents: A."""
         return self.damping * (self.supercriticality(currents) - 1)
 
     def nu(self, currents: Float[Array, " oscillator"]) -> Float[Array, " oscillator"]:
-        """N p0/G_p, the nonlinear coupling of amplitude to frequency."""
+        """N p0/G_p, dimensionless, the nonlinear coupling of amplitude to frequency. currents: A."""
         return self.nonlinear_shift * self.free_power(currents) / self.relaxation_rate(currents)
 
     def currents_for(self, frequencies: Float[Array, " *n oscillator"]) -> Float[Array, " *n oscillator"]:
-        """The currents, A, at which the oscillators alone run at these frequencies, Hz: f_g inverted; traceable.
+        """The currents, A, at which the oscillators alone run at given frequencies: f_g inverted; traceable.
 
-        NaN where no current above threshold gives the frequency.
+        frequencies: Hz. NaN where no current above threshold gives the frequency.
         """
         power = (frequencies - self.frequency) / self.nonlinear_shift
         zeta = (1 + self.nonlinear_damping * power) / (1 - power)

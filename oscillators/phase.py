@@ -79,7 +79,7 @@ class PhaseNetwork(PhaseModel, EnergySystem):
         return -2 * jnp.pi * self.turning(*self.phasors(state), inputs)
 
     def phasor_residual(self, cosine, sine, inputs) -> Float[Array, " oscillator"]:
-        """`residual` from cosines and sines of the phases, each (N,), without trigonometry."""
+        """`residual`, rad/s, without trigonometry. cosine, sine: of the phases, (N,), dimensionless."""
         return -2 * jnp.pi * self.turning(cosine, -sine, inputs)
 
     def stiffness(self, inputs) -> Float[Array, " oscillator"]:

@@ -23,16 +23,17 @@ class PhaseModel(System):
 
     dphi_i/dt = 2 pi [f_i - f_frame - sum_j W_ij sin(phi_i - phi_j + b_ij) - h_i sin(phi_i - psi_i) - S_i sin(2 phi_i)]
 
-    coupling: W/2pi in Hz and b in rad, without delay. frequencies: f, Hz, (N,) or one for all. fields: h/2pi in Hz and
-    field_phases: psi, rad, (N,) or one for all: an injected signal that pulls phases to psi. second_harmonic: S/2pi in
-    Hz, (N,) or one for all: injection at twice the frequency, which leaves phases 0 and pi. None is absent.
+    coupling: W/2pi in Hz and b in rad, without delay. frequencies: f, Hz, (N,) or one for all, kept as
+    natural_frequency: Hz, (N,). fields: h/2pi in Hz and field_phases: psi, rad, (N,) or one for all, kept as field: Hz,
+    and field_phase: rad, (N,) each: an injected signal that pulls phases to psi. second_harmonic: S/2pi in Hz, (N,) or
+    one for all: injection at twice the frequency, which leaves phases 0 and pi. None is absent.
 
     Without field and second harmonic nothing fixes the common phase, a neutral mode, and f_frame is the mean frequency;
-    with them f_frame is `reference_frequency`, Hz, that of the injected signal. Inputs: detunings, Hz, added to
-    the frequencies of the `driven` oscillators (all by default). Outputs: cosines, then sines, of the phases of the
-    `outputs` oscillators (all by default) against that of oscillator `reference`; where the phases are fixed and no
-    reference is named, of the phases themselves. trainable: names of the parameters that learn; the
-    frequencies, coupling weights and fields by default.
+    with them f_frame is `reference_frequency`, Hz, that of the injected signal. Inputs: detunings, Hz, added to the
+    frequencies of the `driven` oscillators (all by default). Outputs: cosines, then sines, of the phases of the
+    `outputs` oscillators (all by default; their numbers are kept as `read`) against that of oscillator `reference`;
+    where the phases are fixed and no reference is named, of the phases themselves. trainable: names of the parameters
+    that learn; the frequencies, coupling weights and fields by default.
     Raises PhysnetError for values, numbers or names that do not fit.
     """
 
@@ -208,7 +209,10 @@ class PhaseModel(System):
         return jnp.mean(self.detuned(inputs)) if self.is_free else self.reference_frequency
 
     def turning(self, real: Array, imag: Array, inputs: Array) -> Float[Array, " oscillator"]:
-        """dphi/dt / 2pi, Hz, (N,), in the frame, from c = exp(-i phi) = real + i imag, both (N,). No trigonometry."""
+        """dphi/dt / 2pi, Hz, (N,), in the frame, without trigonometry.
+
+        real, imag: of c = exp(-i phi) = real + i imag, (N,), dimensionless. inputs: detunings, Hz, (input,).
+        """
         u, v = self.coupling.apply(real, imag)
         turning = self.detuned(inputs) - self.frame_frequency(inputs) - (real * v - imag * u)
         if self.field is not None:
@@ -225,7 +229,7 @@ class PhaseModel(System):
 
     @abstractmethod
     def phasors(self, state: PyTree) -> tuple[Array, Array]:
-        """(real, imag) of c = exp(-i phi), each (N,)."""
+        """(real, imag) of c = exp(-i phi), each (N,), dimensionless."""
 
     @abstractmethod
     def phases(self, state: PyTree) -> Float[Array, " oscillator"]:

@@ -15,13 +15,13 @@ class Preset:
     """The parameters of one auto-oscillator, in the symbols of `oscillators.theory`; rates are X/2pi in Hz.
 
     name, title, doi: what the set is called, what it describes, and the publication of the device or model.
-    frequency_hz: f0, the frequency in the limit of small power. nonlinear_shift_hz: N/2pi. damping_hz: G_G/2pi.
-    nonlinear_damping: Q. efficiency_hz_per_ampere: sigma/2pi. current_ampere: I, the operating point.
-    diffusion_hz: D/2pi, for noise <f f*> = 2 D delta(t). coupling_hz: W/2pi between such oscillators, None where
-    neither a source nor a good reason gives one.
-    notes: pairs (quantity, how it is known). "read": stated in the source named. "(m)": from memory of the
-    publication, not checked against it. "derived": follows from other values of the set. "chosen here": a plausible
-    value that no source gives; do not quote it as published.
+    frequency_hz: f0, Hz, the frequency in the limit of small power. nonlinear_shift_hz: N/2pi, Hz. damping_hz: G_G/2pi,
+    Hz. nonlinear_damping: Q, dimensionless. efficiency_hz_per_ampere: sigma/2pi, Hz/A. current_ampere: I, A, the
+    operating point. diffusion_hz: D/2pi, Hz, for noise <f f*> = 2 D delta(t). coupling_hz: W/2pi, Hz, between such
+    oscillators, None where neither a source nor a good reason gives one.
+    notes: pairs (quantity, how it is known). "read": stated in the source named. "(m)": from memory of the publication,
+    not checked against it. "derived": follows from other values of the set. "chosen here": a plausible value that no
+    source gives; do not quote it as published.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Preset:
 
     @property
     def supercriticality(self) -> float:
-        """zeta = I/I_th at the operating point."""
+        """zeta = I/I_th at the operating point, dimensionless."""
         return float(theory.supercriticality(self.current_ampere, self.efficiency_hz_per_ampere, self.damping_hz))
 
     @property

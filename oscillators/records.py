@@ -21,10 +21,10 @@ _FEWEST_RECORDS, _RECORDED = 257, 1.5  # and rad of the fastest rate between rec
 def mean_frequencies(trajectory: Trajectory, *, begin=None, end=None, weighting: str = "flat") -> np.ndarray:
     """Mean frequency of each oscillator in the laboratory frame, Hz, (*sample, oscillator).
 
-    begin, end: s; the second half of the run by default. weighting: "flat", turns over time, which tells apart what
-    differs by 0.75/(end - begin); or "smooth", which counts the middle of the window most, so that the phase with which
-    a beat happens to begin and end hardly matters: for beats that fit several times into the window it is far closer.
-    NaN where a state is not finite.
+    trajectory: of `integrate`. begin, end: s; the second half of the run by default. weighting: "flat", turns over
+    time, which tells apart what differs by 0.75/(end - begin); or "smooth", which counts the middle of the window most,
+    so that the phase with which a beat happens to begin and end hardly matters: for beats that fit several times into
+    the window it is far closer. NaN where a state is not finite.
     Raises PhysnetError where a phase turns too far between records to be followed (naming the longest interval that is
     safe), and for a trajectory without phases.
     """
@@ -33,7 +33,10 @@ def mean_frequencies(trajectory: Trajectory, *, begin=None, end=None, weighting:
 
 
 def unwrapped_phases(trajectory: Trajectory, *, begin=None, end=None) -> np.ndarray:
-    """phi, rad, (*sample, time, oscillator), in the rotating frame, continuous in time. Errors: `mean_frequencies`."""
+    """phi, rad, (*sample, time, oscillator), in the rotating frame, continuous in time.
+
+    trajectory, begin, end: as for `mean_frequencies`, as are the errors.
+    """
     window = Window.of(trajectory, begin, end)
     if window.angle is None:
         window.check_spacing()
@@ -44,10 +47,11 @@ def unwrapped_phases(trajectory: Trajectory, *, begin=None, end=None) -> np.ndar
 
 
 def order_parameter(trajectory: Trajectory, *, harmonic: int = 1, oscillators=None, begin=None, end=None) -> np.ndarray:
-    """r(t) = |mean over oscillators of exp(i harmonic phi)| at each recorded time, (*sample, time).
+    """r(t) = |mean over oscillators of exp(i harmonic phi)| at each recorded time, (*sample, time), dimensionless.
 
-    harmonic: m of the m-th order parameter (Daido 1992, doi:10.1143/ptp/88.6.1213): two opposite groups have 0 at 1
-    and 1 at 2. oscillators: which to take; all by default. begin, end: s; the whole run by default.
+    trajectory: of `integrate`. harmonic: m of the m-th order parameter (Daido 1992, doi:10.1143/ptp/88.6.1213): two
+    opposite groups have 0 at 1 and 1 at 2. oscillators: which to take; all by default. begin, end: s; the whole run by
+    default.
     """
     harmonic = checks.whole(harmonic, "order_parameter: harmonic")
     require_instance(trajectory, Trajectory, "trajectory")
@@ -64,8 +68,8 @@ def phase_slips(trajectory: Trajectory, first: int = 0, second: int = 1, *, begi
     """(forward, backward): how often phi_first - phi_second gained and lost a full turn, whole numbers (*sample,).
 
     A slip counts when the difference is a full turn away from where it was at the last one (or at `begin`), so a phase
-    that trembles about a boundary does not slip. begin, end: s; the second half of the run by default. Errors:
-    `mean_frequencies`.
+    that trembles about a boundary does not slip. trajectory: of `integrate`. first, second: numbers of oscillators,
+    from 0. begin, end: s; the second half of the run by default. Errors as those of `mean_frequencies`.
     """
     window = Window.of(trajectory, begin, end)
     for name, index in (("first", first), ("second", second)):

@@ -23,12 +23,13 @@ class Reduction:
     """A network of phases in the place of auto-oscillators, to first order in the couplings over G_p.
 
     system: a `PhaseNetwork` where the reduced coupling has an energy, else a `Kuramoto`. currents: (N,), A, for which
-    it holds. expected_excursion: the largest (sum_j |W_ij| sqrt(max p/p_i) + |F_i|/sqrt(p_i))/G_p, which bounds to
-    first order the relative change of any power; the reduction needs it well below 1.
+    it holds. expected_excursion: the largest (sum_j |W_ij| sqrt(max p/p_i) + |F_i|/sqrt(p_i))/G_p, a ratio that bounds
+    to first order the relative change of any power; the reduction needs it well below 1.
     locks: whether both the reduced and the full network have a locked state where the reduced one leads. The rest is
-    measured there, and NaN without: excursion, the largest relative change of any power of the full network from
-    its free value; phase_error, rad, the largest difference of any phase (against oscillator 0, or the injected tone)
-    between the two; asymmetry, |J - J^T| / |J + J^T| of the Jacobian of the reduced network, 0 where it has an energy.
+    measured there, and NaN without. excursion: the largest relative change of any power of the full network from its
+    free value. phase_error: rad, the largest difference of any phase (against oscillator 0, or the injected tone)
+    between the two. asymmetry: |J - J^T| / |J + J^T|, dimensionless, of the Jacobian of the reduced network, 0 where it
+    has an energy.
     """
 
     system: PhaseNetwork | Kuramoto
@@ -60,8 +61,9 @@ def reduce_to_phases(network: AutoOscillators, currents=None) -> Reduction:
     injected tone becomes a field, h_i = F_i sqrt(1 + nu_i^2)/sqrt(p_i) at arctan nu_i. All-to-all and low-rank
     couplings stay so where the oscillators are alike, sparse ones always; others, and sums of several, become dense.
 
-    currents: (N,), A; the operating currents by default. Raises PhysnetError for several tones and for delays, for
-    oscillators below threshold, and above 4000 oscillators where the matrix must be formed.
+    network: free of delays, with one injected tone at most. currents: (N,), A; the operating currents by default.
+    Raises PhysnetError for several tones and for delays, for oscillators below threshold, and above 4000 oscillators
+    where the matrix must be formed.
     """
     require_instance(network, AutoOscillators, "reduce_to_phases: network")
     inputs, batched = check_inputs(network, currents)

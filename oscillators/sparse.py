@@ -17,7 +17,9 @@ class Sparse(Coupling):
     """Few couplings among many oscillators: entry k lets oscillator columns[k] act on rows[k]. O(entries).
 
     rows, columns: (entry,), whole numbers from 0. weights: (entry,), W/2pi in Hz. phases: (entry,), b, rad, or None.
-    size: number of oscillators. delay: s. `Sparse.undirected` is for couplings that act both ways.
+    size: number of oscillators, kept as `number` (whole). delay: s. edge: (entry,), which of the weights each entry
+    has. reciprocal: whether every weight stands for both directions. `Sparse.undirected` is for couplings that act both
+    ways.
     Raises PhysnetError for numbers out of range, an oscillator coupled to itself, pairs given twice, wrong lengths.
     """
 
@@ -51,7 +53,8 @@ class Sparse(Coupling):
     def undirected(cls, edges, weights, size, phases=None, delay=0.0) -> "Sparse":
         """Couplings that act alike in both directions, one weight (and one phase) to an edge.
 
-        edges: (edge, 2), pairs of oscillators. weights: (edge,) or one number for all, Hz. phases: likewise, rad.
+        edges: (edge, 2), the numbers of the two oscillators, from 0. weights: (edge,) or one number for all, Hz.
+        phases: likewise, rad.
         """
         try:
             pairs = np.asarray(edges).reshape(-1, 2) if np.size(edges) == 0 else np.asarray(edges)
@@ -127,7 +130,8 @@ class Sparse(Coupling):
 def ring(size: int, strength, phase=None, delay: float = 0.0) -> Sparse:
     """Each of at least three oscillators coupled to the next, the last to the first.
 
-    strength: W/2pi in Hz, of every edge or (edge,), edge k joining k and k + 1. phase: rad, likewise. delay: s.
+    size: number of oscillators. strength: W/2pi in Hz, of every edge or (edge,), edge k joining k and k + 1. phase:
+    rad, likewise. delay: s.
     """
     size = checks.whole(size, "ring: size", 3)
     first = np.arange(size)

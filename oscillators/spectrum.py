@@ -18,9 +18,10 @@ class Spectrum:
     frequency: (bin,) in Hz, evenly spaced by a fraction of the resolution bandwidth. power: (..., bin) in signal^2, the
     mean power passed by a filter of the resolution bandwidth at each frequency; a steady tone of power P peaks at P.
     resolution_bandwidth: in Hz, as equivalent noise bandwidth (the -3 dB width of a Hann window is 0.96 of it).
-    averages: independent spectra averaged; a reading of noise has the relative standard deviation 1/sqrt(averages).
-    groups: (..., group, bin), `power` of up to 16 successive parts of the record, as equal as they come. Their scatter
-    is the measured uncertainty. group_averages: independent spectra in each, on average.
+    averages: number of independent spectra averaged; a reading of noise has the relative standard deviation
+    1/sqrt(averages). groups: (..., group, bin) in signal^2, `power` of up to 16 successive parts of the record, as
+    equal as they come. Their scatter is the measured uncertainty. group_averages: number of independent spectra in
+    each, on average, dimensionless.
     window, segment: name and samples of the segments averaged. sampling_interval: in s. frame_frequency: in Hz, what
     was added to the frequencies in the record. one_sided: True for real signals.
     """
@@ -44,12 +45,12 @@ class Spectrum:
 
     @property
     def peak_frequency(self) -> np.ndarray:
-        """(...) in Hz: where the highest reading lies, between bins by a parabola through its logarithm."""
+        """(...,) in Hz: where the highest reading lies, between bins by a parabola through its logarithm."""
         return self._peak()[0]
 
     @property
     def peak_power(self) -> np.ndarray:
-        """(...) in signal^2: the highest reading, between bins by a parabola through its logarithm."""
+        """(...,) in signal^2: the highest reading, between bins by a parabola through its logarithm."""
         return self._peak()[1]
 
     def _peak(self):

@@ -16,10 +16,11 @@ class Synchronisation:
 
     frequencies: (*sample, oscillator), Hz, means over the window in the laboratory frame. clusters: (*sample,
     oscillator), whole numbers: oscillators whose frequencies form a chain of steps of at most `resolution` share one,
-    numbered by their first member; -1 without a frequency. order_parameter: (*sample), mean over the window of
-    |mean exp(i phi)|. cluster_order_parameter: (*sample, oscillator), the same over the members of each one's cluster.
-    resolution: Hz; frequencies closer than it are equal as far as this window tells. change: (*sample), Hz, the most
-    that a mean frequency differs between the halves of the window: one slip more in one half is 2/duration.
+    numbered by their first member; -1 without a frequency. order_parameter: (*sample), mean over the window of |mean
+    exp(i phi)|, dimensionless. cluster_order_parameter: (*sample, oscillator), dimensionless, the same over the members
+    of each one's cluster. resolution: Hz; frequencies closer than it are equal as far as this window tells. change:
+    (*sample), Hz, the most that a mean frequency differs between the halves of the window, where one slip more in one
+    half is 2/duration.
     settled: (*sample), whether that is within 3 resolutions. begin, end: s.
     """
 
@@ -80,10 +81,11 @@ def synchrony(
 ) -> Synchronisation:
     """Frequencies, clusters and order parameters over a window of a run of oscillators.
 
-    begin, end: s; the second half of the run by default. resolution: Hz, how close the frequencies of locked
-    oscillators are; by default as close as the window can tell, 0.75/(end - begin), so that one full turn gained or
-    lost parts them (2/(end - begin) for weighting "smooth", see `mean_frequencies`). Raises PhysnetError for a finer
-    one, and as `mean_frequencies` does.
+    trajectory: of `integrate`. weighting: "flat" or "smooth", as for `mean_frequencies`. begin, end: s; the second half
+    of the run by default. resolution: Hz, how close the frequencies of locked oscillators are; by default as close as
+    the window can tell, 0.75/(end - begin), so that one full turn gained or lost parts them (2/(end - begin) for
+    weighting "smooth", see `mean_frequencies`).
+    Raises PhysnetError for a finer one, and as `mean_frequencies` does.
     """
     window = Window.of(trajectory, begin, end, least=5)
     resolution = resolution_over(window.duration, weighting, resolution)
@@ -106,7 +108,10 @@ def synchrony(
 
 
 def locked_pairs(frequencies, resolution: float) -> np.ndarray:
-    """(..., oscillator, oscillator): which two of the frequencies (..., oscillator) are within `resolution`, Hz."""
+    """(..., oscillator, oscillator): which two oscillators keep step.
+
+    frequencies: (..., oscillator), Hz. resolution: Hz, within which two are alike.
+    """
     frequencies, resolution = np.asarray(frequencies, float), check_resolution(resolution, "locked_pairs")
     return np.abs(frequencies[..., :, None] - frequencies[..., None, :]) <= resolution
 
@@ -135,8 +140,8 @@ def clusters(frequencies, resolution: float) -> np.ndarray:
 def emission(trajectory: Trajectory, *, begin=None, end=None, **options) -> Spectrum:
     """The emission spectrum of the sum of all amplitudes of a run, laboratory frame.
 
-    begin, end: s; the second half of the run by default. options: of `emission_spectrum` (resolution_bandwidth,
-    window). Raises PhysnetError as that does, for times that are not even among others.
+    trajectory: of `integrate`. begin, end: s; the second half of the run by default. options: resolution_bandwidth and
+    window, as for `emission_spectrum`. Raises PhysnetError as that does, for times that are not even among others.
     """
     window = Window.of(trajectory, begin, end)
     if window.angle is None:
@@ -154,10 +159,11 @@ def emission(trajectory: Trajectory, *, begin=None, end=None, **options) -> Spec
 
 
 def spectral_peaks(spectrum: Spectrum, *, fraction: float = 0.1) -> np.ndarray | list:
-    """Frequencies, Hz, of the peaks of a spectrum that are at least `fraction` of the largest, lowest first.
+    """Frequencies, Hz, of the peaks of a spectrum, (peak,), lowest first.
 
-    Two maxima are two peaks where the reading between them falls to half of the lower. Oscillators that keep step show
-    one; beats between them show more. For spectra (..., bin) a nested list. Frequencies closer than about 1.5 times the
+    spectrum: of `emission_spectrum` or `emission`. fraction: the share of the largest peak that one must reach. Two
+    maxima are two peaks where the reading between them falls to half of the lower. Oscillators that keep step show one;
+    beats between them show more. For spectra (..., bin) a nested list. Frequencies closer than about 1.5 times the
     resolution bandwidth make one peak: read with mean frequencies, which resolve finer.
     """
     from scipy.signal import find_peaks

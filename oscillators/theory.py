@@ -38,7 +38,8 @@ def threshold_current(efficiency, damping):
 def stationary_power(supercriticality, nonlinear_damping=0.0):
     """p0 = (zeta - 1)/(zeta + Q), the power of the free limit cycle; zero at and below threshold (zeta <= 1).
 
-    nonlinear_damping: Q > -1, dimensionless. Returns p0 in [0, 1), dimensionless.
+    supercriticality: zeta, dimensionless. nonlinear_damping: Q > -1, dimensionless. Returns p0 in [0, 1),
+    dimensionless.
     """
     zeta = _checked("stationary_power", "supercriticality", supercriticality, "")
     q = _checked("stationary_power", "nonlinear_damping", nonlinear_damping, "", above=-1)
@@ -49,7 +50,8 @@ def stationary_power(supercriticality, nonlinear_damping=0.0):
 def generation_frequency(frequency, nonlinear_shift, power):
     """f_g = f0 + (N/2pi) p in Hz: the frequency of free oscillation at power p.
 
-    frequency: f0 in Hz, the limit of small power. nonlinear_shift: N/2pi in Hz, of either sign. power: p >= 0.
+    frequency: f0 in Hz, the limit of small power. nonlinear_shift: N/2pi in Hz, of either sign. power: p >= 0,
+    dimensionless.
     """
     frequency = _checked("generation_frequency", "frequency", frequency, "Hz")
     shift = _checked("generation_frequency", "nonlinear_shift", nonlinear_shift, "Hz")
@@ -59,8 +61,8 @@ def generation_frequency(frequency, nonlinear_shift, power):
 def frequency_tuning(supercriticality, nonlinear_shift, efficiency, damping, nonlinear_damping=0.0):
     """df_g/dI = (N/2pi) (1 + Q)/(zeta + Q)^2 / I_th in Hz/A: how far a current step moves the free frequency.
 
-    supercriticality: zeta >= 1. nonlinear_shift: N/2pi in Hz. efficiency: sigma/2pi > 0 in Hz/A. damping: G_G/2pi > 0
-    in Hz. nonlinear_damping: Q > -1. From d p0/d zeta = (1 + Q)/(zeta + Q)^2.
+    supercriticality: zeta >= 1, dimensionless. nonlinear_shift: N/2pi in Hz. efficiency: sigma/2pi > 0 in Hz/A.
+    damping: G_G/2pi > 0 in Hz. nonlinear_damping: Q > -1, dimensionless. From d p0/d zeta = (1 + Q)/(zeta + Q)^2.
     """
     zeta = _checked("frequency_tuning", "supercriticality", supercriticality, "", least=1)
     q = _checked("frequency_tuning", "nonlinear_damping", nonlinear_damping, "", above=-1)
@@ -71,7 +73,8 @@ def frequency_tuning(supercriticality, nonlinear_shift, efficiency, damping, non
 def relaxation_rate(damping, supercriticality):
     """G_p/2pi in Hz: a disturbance of the power dies as exp(-2 G_p t), with G_p = G_G (zeta + Q) p0 = G_G (zeta - 1).
 
-    The nonlinear damping Q sets p0 but cancels here. damping: G_G/2pi > 0 in Hz. supercriticality: zeta >= 1.
+    The nonlinear damping Q sets p0 but cancels here. damping: G_G/2pi > 0 in Hz. supercriticality: zeta >= 1,
+    dimensionless.
     """
     damping = _checked("relaxation_rate", "damping", damping, "Hz", above=0)
     return damping * (_checked("relaxation_rate", "supercriticality", supercriticality, "", least=1) - 1)
@@ -85,7 +88,7 @@ def power_relaxation_time(relaxation_rate):
 def nonlinear_coupling(nonlinear_shift, power, relaxation_rate):
     """nu = N p0 / G_p, dimensionless: how strongly a disturbance of the power moves the phase before it dies.
 
-    nonlinear_shift: N/2pi in Hz. power: p0 > 0. relaxation_rate: G_p/2pi > 0 in Hz.
+    nonlinear_shift: N/2pi in Hz. power: p0 > 0, dimensionless. relaxation_rate: G_p/2pi > 0 in Hz.
     """
     shift = _checked("nonlinear_coupling", "nonlinear_shift", nonlinear_shift, "Hz")
     power = _checked("nonlinear_coupling", "power", power, "", above=0)
@@ -99,7 +102,7 @@ def linewidth(diffusion, power, nu=0.0):
     line Lorentzian. Holds well above threshold, where the width is small against G_p/pi: the phase must diffuse little
     while the power relaxes.
 
-    diffusion: D/2pi >= 0 in Hz. power: p0 > 0. nu: nonlinear coupling.
+    diffusion: D/2pi >= 0 in Hz. power: p0 > 0, nu: nonlinear coupling, both dimensionless.
     """
     diffusion = _checked("linewidth", "diffusion", diffusion, "Hz", least=0)
     power = _checked("linewidth", "power", power, "", above=0)
@@ -111,7 +114,8 @@ def injection_locking_half_range(drive, power, nu=0.0):
 
     To first order in F/G_p; beyond it the two ends of the band differ and locking becomes hysteretic.
 
-    drive: F/2pi in Hz, the injected amplitude. power: p0 > 0 of the free oscillator. nu: nonlinear coupling.
+    drive: F/2pi in Hz, the injected amplitude. power: p0 > 0 of the free oscillator, nu: nonlinear coupling, both
+    dimensionless.
     """
     drive = np.abs(_checked("injection_locking_half_range", "drive", drive, "Hz"))
     power = _checked("injection_locking_half_range", "power", power, "", above=0)
@@ -125,7 +129,7 @@ def mutual_locking_half_range(coupling, nu=0.0, coupling_phase=0.0):
     first order in W/G_p. At b = 0 the gain sqrt(1 + nu^2) cancels exactly, leaving 2W; it comes in full at
     b = arctan nu and vanishes a quarter turn from there.
 
-    coupling: W/2pi in Hz. nu: nonlinear coupling. coupling_phase: b in rad.
+    coupling: W/2pi in Hz. nu: nonlinear coupling, dimensionless. coupling_phase: b in rad.
     """
     coupling = np.abs(_checked("mutual_locking_half_range", "coupling", coupling, "Hz"))
     nu = _checked("mutual_locking_half_range", "nu", nu, "")
@@ -192,8 +196,8 @@ def kuramoto_lorentzian_critical_coupling(half_width):
 def kuramoto_order_parameter(coupling, half_width):
     """r = sqrt(1 - 2 gamma/K), the stationary |mean exp(i theta)| for Lorentzian frequencies; 0 below K_c = 2 gamma.
 
-    Infinite population, model and source of `kuramoto_critical_coupling`. coupling: K/2pi >= 0 in Hz. half_width:
-    gamma > 0 in Hz. Returns r in [0, 1).
+    Infinite population, model and source of `kuramoto_critical_coupling`. coupling: K/2pi >= 0 in Hz. half_width: gamma
+    > 0 in Hz. Returns r in [0, 1), dimensionless.
     """
     coupling = _checked("kuramoto_order_parameter", "coupling", coupling, "Hz", least=0)
     critical = kuramoto_lorentzian_critical_coupling(half_width)
@@ -244,7 +248,8 @@ def ring_state_is_stable(twists, oscillators):
 def ring_energy_per_bond(twists, oscillators, coupling=1.0):
     """-J cos(2 pi q/n), the energy of each bond of a q-twisted ring, in the unit of J (Hz for J/2pi).
 
-    E = -J sum_i cos(theta_i - theta_{i+1}). twists: integer q. oscillators: integer n >= 3. coupling: J, either sign.
+    E = -J sum_i cos(theta_i - theta_{i+1}). twists: integer q. oscillators: integer n >= 3. coupling: J, of either
+    sign, in the unit that the energy shall have (Hz for J/2pi).
     """
     q, n = _ring("ring_energy_per_bond", twists, oscillators)
     return -_checked("ring_energy_per_bond", "coupling", coupling, "Hz") * np.cos(2 * np.pi * (q / n))

@@ -36,7 +36,9 @@ class XYNetwork(EnergySystem):
     second_harmonic: S/2pi, Hz, (N,) or one for all; None is absent. readout: "phasors", cosines then sines of the
     output phases, for which the squared error to a target phase is sum 1 - cos(phi - phi_target) exactly; or "cosines".
     start: of a relaxation without a key, "in phase" at 0 or "spectral" (`spectral_phases`); with a key, uniform in
-    [-pi, pi). trainable: names of the parameters that learn; weights and fields by default.
+    [-pi, pi). trainable: names of the parameters that learn; weights and fields by default. Kept of these:
+    input_weight: Hz, (input, driven); coupling_weight: Hz, the pairs i < j of W, (pair,); field_cosine, field_sine: h
+    cos psi and h sin psi, Hz, (N,); detuning: f, Hz, (N,); size: N; number_of_outputs: how many.
     Raises PhysnetError for values, numbers or names that do not fit.
     """
 
@@ -123,7 +125,11 @@ class XYNetwork(EnergySystem):
         dtype=None,
         **options,
     ) -> "XYNetwork":
-        """Couplings drawn from N(0, gain^2 / oscillators), Hz, the inputs counted; no fields. options: as above."""
+        """Couplings drawn from N(0, gain^2 / oscillators), the inputs counted; no fields.
+
+        inputs, hidden, outputs: number of oscillators of each kind. key: a JAX random key. gain: Hz. layered: as above.
+        dtype: float64, or float32 for fast training. options: other arguments, as for `XYNetwork`.
+        """
         inputs, outputs = checks.whole(inputs, "XYNetwork: inputs"), checks.whole(outputs, "XYNetwork: outputs")
         hidden = checks.whole(hidden, "XYNetwork: hidden", 0)
         size, dtype = hidden + outputs, jnp.result_type(float if dtype is None else dtype)

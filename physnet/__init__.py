@@ -45,6 +45,7 @@ _EXPORTS = {
     "physnet.trainer": ("Data", "correctly_classified"),
     "physnet.training": ("TrainingRun", "fit"),
     "physnet.datasets": ("to_dataset",),
+    "physnet.sweeps.running": ("sweep",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

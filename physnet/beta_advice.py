@@ -33,13 +33,14 @@ _MARGIN = 0.9  # of the largest safe beta
 class BetaAdvice:
     """The beta of smallest predicted error, error(beta) = bias beta^order + floor / beta, beta relative.
 
-    beta: in units of each sample's nudging scale. absolute: at the smallest scale of the samples, in `units`.
-    error: predicted, |g - dC/dtheta| / |dC/dtheta| over all trainable parameters at that beta. bias, floor: the
-    coefficients; order: of the nudging. measured: whether the bias was seen to grow as beta^order; where not (it
-    drowned in rounding, or higher orders or bounds came in first), it is an upper bound. scale: the smallest nudging
-    scale of the samples, in `units`. most_negative: size of the largest negative relative beta that is safe for all
-    samples: 1, where the outputs may unbind, or less where a coordinate meets a bound before. switches: (negative,
-    positive) sizes of the relative beta up to which, by linear response, no coordinate reaches or leaves a bound;
+    beta: in units of each sample's nudging scale. absolute: at the smallest scale of the samples, in `units`. error:
+    predicted, relative: |g - dC/dtheta| / |dC/dtheta| over all trainable parameters at that beta. bias, floor: the
+    coefficients, dimensionless since beta is relative; order: of the nudging. measured: whether the bias was seen to
+    grow as beta^order; where not (it drowned in rounding, or higher orders or bounds came in first), it is an upper
+    bound. scale: the smallest nudging scale of the samples, in `units`. most_negative: size of the largest negative
+    relative beta that is safe for all samples: 1, where the outputs may unbind, or less where a coordinate meets a
+    bound before. switches: (negative, positive) sizes of the relative beta up to which, by linear response, no
+    coordinate reaches or leaves a bound;
     inf without a box. limited: whether one of these, not the error, set the beta. residual: the largest relative
     residual of the states measured. samples, precision, nudging, rule: what it holds for.
     """
@@ -63,7 +64,10 @@ class BetaAdvice:
     rule: LearningRule
 
     def predicted(self, beta):
-        """The predicted relative error at relative betas."""
+        """The predicted relative error at relative betas.
+
+        beta: in units of the nudging scale, a number or (beta,); the result has its shape.
+        """
         beta = np.asarray(beta, float)
         return self.bias * beta**self.order + self.floor / beta
 

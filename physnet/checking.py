@@ -32,15 +32,17 @@ _RECIPROCAL = 1e-10  # asymmetry of a Jacobian that counts as symmetric
 class GradientReport:
     """EP gradients against the implicit gradient g, for each trainable parameter array.
 
-    parameters: names. cosine, relative_error: (parameter,), of the nudging asked for; |g_ep - g| / |g|.
+    system, nudging: what was measured. parameters: names. cosine: (parameter,), dimensionless, of the angle between g
+    and the gradient of the nudging asked for, g_ep; relative_error: (parameter,), |g_ep - g| / |g|, dimensionless.
     beta: (beta,) in units of each sample's nudging scale. error: (parameter, beta), relative errors along that ladder.
-    slope: (parameter,) of log error against log beta over the points that count; NaN is undetermined: fewer than four.
-    points: (parameter,) how many counted. order: the slope that the nudging promises.
-    switched: (beta,) coordinates, over samples and phases, that reached or left a bound between the free and a nudged
-    phase (diode flips). residual, converged: (beta,) the worst of all phases. asymmetry: |J - J^T| / |J + J^T| of the
-    force at the free states, in coordinates that suit the system, 0 for a reciprocal one; the worst of the samples.
-    nudging_scale: the smallest of the samples, in `beta_units`. rule: what was compared; exact_rules: names of the
-    rules whose gradient is exact on this system as beta goes to 0.
+    slope: (parameter,) dimensionless, of log error against log beta over the points that count; NaN is undetermined:
+    fewer than four. points: (parameter,) how many counted. order: the slope that the nudging promises. switched:
+    (beta,) number of coordinates, over samples and phases, that reached or left a bound between the free and a nudged
+    phase (diode flips). residual: (beta,) relative, the worst of all phases; converged: (beta,) whether all did.
+    asymmetry: |J - J^T| / |J + J^T|, dimensionless, of the force at the free states, in coordinates that suit the
+    system, 0 for a reciprocal one; the worst of the samples. nudging_scale: the smallest of the samples, in
+    `beta_units`. rule: what was compared; exact_rules: names of the rules whose gradient is exact on this system as
+    beta goes to 0.
     """
 
     system: System
@@ -88,7 +90,7 @@ class GradientReport:
         return "\n".join(lines)
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with dims (parameter, beta)."""
+        """A `physnet-1` dataset with dims (parameter, beta). attributes: as for `physnet.to_dataset`."""
         from physnet.datasets import build
 
         dims = ("parameter",)
@@ -132,9 +134,9 @@ def check_gradient(
 ) -> GradientReport:
     """Measures the EP gradient of a system against implicit differentiation, parameter by parameter.
 
-    inputs, targets, cost, rule, relaxer, key: as for `ep_gradient`. nudging: Centred(1e-4, relative=True) by default.
-    betas: the ladder on which the bias is measured, in units of the nudging scale; thirteen from 1e-4 (from 0.05 for
-    stencils of a higher order than 2) to 1, those below 1 where the stencil nudges away from the target.
+    system, inputs, targets, cost, rule, relaxer, key: as for `ep_gradient`. nudging: Centred(1e-4, relative=True) by
+    default. betas: the ladder on which the bias is measured, in units of the nudging scale; thirteen from 1e-4 (from
+    0.05 for stencils of a higher order than 2) to 1, those below 1 where the stencil nudges away from the target.
 
     A slope is fitted where no coordinate switched, the phases converged, the error is below 0.1 and more than ten times
     the floor. Residuals and rounding contribute as 1/beta, so the error at the smallest beta bounds that floor.

@@ -29,9 +29,9 @@ class Clamped(Nudging):
     (o - y)^T R^-1 (o - y) / 2 with R the response of the outputs to a force on them (ohm), held fixed: for one output
     in its direction, for several a descent with another metric. Needs an energy and a `SquaredError`.
 
-    beta: eta, 0 < eta <= 1, dimensionless. The outputs are held by their own forces (Lagrange multipliers), or, by
-    relaxers that solve for displacements (`solves_displacement`), by a nudge that is 1e6 times stiffer than they are
-    (1e3 in single precision), which leaves out as small a share of eta.
+    beta: eta, 0 < eta <= 1, dimensionless. relative: must stay False. The outputs are held by their own forces
+    (Lagrange multipliers), or, by relaxers that solve for displacements (`solves_displacement`), by a nudge that is 1e6
+    times stiffer than they are (1e3 in single precision), which leaves out as small a share of eta.
     """
 
     pairs = ((0, FREE),)

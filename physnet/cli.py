@@ -1,4 +1,4 @@
-"""The command `physnet`: list, run, inspect, draw, and what other packages add (entry points `physnet.commands`).
+"""The command `physnet`: its own commands (physnet.commands) and those that other packages add (an entry point).
 
 Results go to stdout, progress and errors to stderr.
 
@@ -18,8 +18,11 @@ from physnet.errors import PhysnetError, UsageError
 COMMANDS = {
     "list": "physnet.commands.listing",
     "run": "physnet.commands.running",
+    "sweep": "physnet.commands.sweeping",
     "inspect": "physnet.commands.inspecting",
+    "compare": "physnet.commands.comparing",
     "figures": "physnet.commands.drawing",
+    "report": "physnet.commands.reporting",
 }
 
 USAGE = """\
@@ -30,8 +33,12 @@ Physics that computes and learns by settling.
 commands:
   list                           the studies that can be run
   run STUDY [options]            run a study and write its result; run STUDY --help shows every option
-  inspect FILE ... [--json]      what a result file holds, and whether it follows the schema
-  figures FILE [--out DIR]       draw a result file's figures as PNG, in DIR (default: figures)
+  run --from FILE [options]      repeat a run from its result, and say whether the numbers agree
+  sweep STUDY --over ...         run a study at many settings, part by part; goes on where it stopped
+  inspect FILE ... [--json]      what a result file or sweep holds, and whether it follows the schema
+  compare A B [--json]           what differs between two results: settings, provenance, numbers
+  figures FILE [--out DIR]       draw a result file's figures, in DIR (default: figures)
+  report FILE|DIR ... --out HTML one page with figures, summary, provenance and every variable
 """
 
 

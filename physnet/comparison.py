@@ -60,12 +60,14 @@ def compare_gradients(
     system's own units. residual is the largest relative residual of the states behind an estimate, converged whether
     all of them settled. An estimator without a knob is constant along it.
 
-    estimators: {name: Estimator}. reference: ImplicitDifferentiation() by default; always taken in double precision.
-    betas: nudging strengths in units of each sample's nudging scale. steps: numbers of steps, for estimators that take
-    any. precisions: of "single" and "double"; by default what the system holds. noises: standard deviation of Gaussian
-    noise on every coordinate of what is read of the nudged states, in units of the root mean square of the
-    displacement (noise_of="displacement") or of the free state ("state"); measures are then means over `draws`, and
-    <measure>_std their standard deviations. attributes: title, summary, seed, config, any global attribute.
+    system, inputs, targets, cost: as for `ep_gradient`. estimators: {name: Estimator}. reference:
+    ImplicitDifferentiation() by default; always taken in double precision. betas: nudging strengths in units of each
+    sample's nudging scale. steps: numbers of steps, for estimators that take any. precisions: of "single" and "double";
+    by default what the system holds. noises: standard deviation of Gaussian noise on every coordinate of what is read
+    of the nudged states, in units of the root mean square of what noise_of names. noise_of: "displacement", of the
+    nudged state from the free one, or "state", the free one. draws: how many draws of the noise; measures are then
+    means over them, and <measure>_std their standard deviations. key: a JAX random key, of the noise and of what
+    estimators draw; jax.random.key(0) by default. attributes: title, summary, seed, config, any global attribute.
 
     An estimator that refuses, or that cannot at some setting, is NaN there, with its reason in the attribute
     physnet_refusals (JSON). Raises PhysnetError for arguments that do not fit, ConvergenceError where the free phase of

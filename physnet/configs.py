@@ -93,6 +93,19 @@ def parsed(described: Field, text: str, where: str):
         raise PhysnetError(f"{where}: {described.name} = '{text}' is no {_shown(described.hint)}") from error
 
 
+def check(described: Field, value, where: str) -> None:
+    """Raises PhysnetError where a value does not fit the field's type."""
+    try:
+        _typed(described.hint, value)
+    except (TypeError, ValueError, KeyError) as error:
+        raise PhysnetError(f"{where}: {described.name} = {value!r} is no {_shown(described.hint)}") from error
+
+
+def takes(described: Field, kind: type) -> bool:
+    """Whether the field's type is `kind`, or a union with it."""
+    return described.hint is kind or kind in typing.get_args(described.hint)
+
+
 def _typed(hint, value):
     """`value` (of JSON, or text) as `hint` asks. Raises TypeError, ValueError or KeyError where it cannot be."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -114,6 +127,8 @@ def _typed(hint, value):
         return int(value) if not isinstance(value, float | bool) else _refuse(value)
     if hint is float:
         return float(value) if not isinstance(value, bool) else _refuse(value)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum | PurePath) and isinstance(value, hint):
+        return value
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint[value]
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):

@@ -28,8 +28,9 @@ class ContinualUpdate(eqx.Module):
 
     system: with the parameters it left, inside their bounds. change: what was added to each trainable array, shaped
     like the system. free: the free equilibria (sample, ...). state: where the nudged phase ended, (sample, ...).
-    cost: mean cost of the free phase. residual: relative, of `state` under the nudge and the final parameters, for each
-    sample; the phase is cut off after a number of steps, so it is a measure, not a certificate.
+    cost: mean cost of the free phase, in the cost's unit. converged: of the free phase. residual: relative, of `state`
+    under the nudge and the final parameters, for each sample; the phase is cut off after a number of steps, so it is a
+    measure, not a certificate.
     """
 
     system: System
@@ -62,9 +63,9 @@ def continual_update(
     that many steps, and the relative difference to it is proportional to eta/beta (Ernoult, Grollier, Querlioz, Bengio
     & Scellier 2020, arXiv:2005.04168).
 
-    inputs, targets, cost, relaxer, throw: as for `ep_gradient`. nudging: OneSided(beta, sign=...), beta absolute.
-    learning_rate: eta, in units of parameter squared over cost, one or by parameter name. steps: of the nudged phase,
-    those of the map of a discrete-time system, or, for others, Euler steps of `time_step`, s.
+    system, inputs, targets, cost, relaxer, throw: as for `ep_gradient`. nudging: OneSided(beta, sign=...), beta
+    absolute. learning_rate: eta, in units of parameter squared over cost, one or by parameter name. steps: of the
+    nudged phase, those of the map of a discrete-time system, or, for others, Euler steps of `time_step`, s.
     Raises PhysnetError for a system without an energy, a nudging that is not one-sided, unknown names, or a missing
     time step; ConvergenceError for free phases that did not settle. Warns, with the angle to expect between the change
     and the EP gradient, where eta/beta is above 0.1.

@@ -12,26 +12,38 @@ from physnet.errors import PhysnetError, require_instance
 
 
 class Cost(eqx.Module):
-    """C(outputs, target) of one sample, at least zero."""
+    """C(outputs, target) of one sample, at least zero.
+
+    Methods take these. outputs, target: (output,), in the unit of the system's outputs.
+    """
 
     @abstractmethod
     def __call__(self, outputs: Float[Array, " output"], target: Float[Array, " output"]) -> Float[Array, ""]:
-        """The cost of one sample; outputs and target of shape (output,)."""
+        """The cost of one sample, in the unit that `units` says."""
 
     def curvature(self) -> float | None:
-        """c where C = c |outputs - target|^2 / 2 exactly, so that a nudge is a conductance; None for other costs."""
+        """c where C = c |outputs - target|^2 / 2 exactly, so that a nudge is a conductance; None for other costs.
+
+        In the unit of the cost over that of the outputs squared.
+        """
         return None
 
     def units(self, output_units: str) -> str:
-        """Unit of the cost for outputs of this unit; 1 unless the cost says otherwise."""
+        """The unit of the cost; 1 unless the cost says otherwise. output_units: of the outputs, such as "V"."""
         return "1"
 
     @abstractmethod
     def largest_curvature(self) -> float:
-        """An upper bound of d2C/d(outputs)2 along any direction, what a beta is measured against."""
+        """An upper bound of d2C/d(outputs)2 along any direction, what a beta is measured against.
+
+        In the unit of the cost over that of the outputs squared.
+        """
 
     def check(self, targets: np.ndarray) -> None:
-        """Raises PhysnetError for targets that this cost cannot take."""
+        """Raises PhysnetError for targets that this cost cannot take.
+
+        targets: (sample, output), in the unit of the outputs.
+        """
 
 
 class SquaredError(Cost):

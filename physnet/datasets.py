@@ -18,7 +18,7 @@ _STEPS = Variable("steps", (), "1", "iterations of the relaxer")
 def to_dataset(result, **attributes):
     """The labelled dataset of an Equilibrium, Trajectory, EPGradient, GradientReport or TrainingRun.
 
-    attributes: title, summary, references, seed, config; anything else becomes a global attribute.
+    result: that object. attributes: title, summary, references, seed, config; anything else becomes a global attribute.
     Raises PhysnetError for an object without a dataset.
     """
     if not hasattr(result, "to_dataset"):

@@ -9,6 +9,12 @@ A study is a module with a docstring and four names:
 
 It imports JAX inside functions, so that loading it, and with it `--help`, is quick.
 
+A study that can run many points of a sweep at a time has two names more (physnet.sweeps):
+
+* `VARIED`: the fields of its Config that it takes as arrays;
+* `run_many(config, varied, points) -> xarray.Dataset` with the dim `point` first: varied is {field: array (point,)},
+  points their numbers in the sweep, which random keys fold in.
+
 A command is an entry of the group `physnet.commands`: its name is what follows `physnet` on the command line, its value
 a function of the remaining arguments that returns the exit status (see physnet.cli.main). The first line of the
 docstring of its module is what `physnet --help` says of it.
@@ -36,7 +42,10 @@ class UnknownStudyError(PhysnetError):
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """A study as `physnet list` shows it: its name, the module that holds it, and one line about it."""
+    """A study as `physnet list` shows it.
+
+    name: as the command line takes it. module: that holds it, dotted. title: one line about it.
+    """
 
     name: str
     module: str
@@ -75,7 +84,7 @@ def commands() -> dict[str, metadata.EntryPoint]:
 
 
 def command_title(entry: metadata.EntryPoint) -> str:
-    """What a command does, in one line, without importing its package."""
+    """What a command does, in one line, without importing its package. entry: one of `commands`."""
     top, _, rest = entry.module.partition(".")
     try:
         folder = Path(_folders(top)[0])
@@ -85,7 +94,7 @@ def command_title(entry: metadata.EntryPoint) -> str:
 
 
 def load_command(entry: metadata.EntryPoint):
-    """The function behind a command. Raises PhysnetError when it cannot be imported."""
+    """The function behind a command. entry: one of `commands`. Raises PhysnetError when it cannot be imported."""
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:

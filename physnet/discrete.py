@@ -19,11 +19,14 @@ class DiscreteSystem(System):
 
     @abstractmethod
     def drive(self, state: PyTree, inputs: Array) -> PyTree:
-        """u, what drives each unit, shaped like the state."""
+        """u, what drives each unit, shaped like the state, dimensionless."""
 
     @abstractmethod
     def activation(self, drive: PyTree) -> PyTree:
-        """sigma(u), shaped like the state."""
+        """sigma(u), shaped like the state.
+
+        drive: u, shaped like the state, dimensionless.
+        """
 
     @property
     def nudged_inside(self) -> bool:
@@ -39,7 +42,10 @@ class DiscreteSystem(System):
         return "1"
 
     def map(self, state: PyTree, inputs: Array, force: PyTree | None = None) -> PyTree:
-        """The state one step later; force: of a nudge, shaped like the state."""
+        """The state one step later, shaped like the state, dimensionless.
+
+        force: of a nudge, shaped like the state, dimensionless; added where `nudged_inside` says. None for none.
+        """
         drive = self.drive(state, inputs)
         if force is None:
             return self.activation(drive)
@@ -79,11 +85,11 @@ class PrimitiveSystem(DiscreteSystem, EnergySystem):
 
     @abstractmethod
     def primitive(self, state: PyTree, inputs: Array) -> Inexact[Array, ""]:
-        """Phi(theta, s, x)."""
+        """Phi(theta, s, x), dimensionless."""
 
     @abstractmethod
     def confinement(self, state: PyTree) -> Inexact[Array, ""]:
-        """sum_i int sigma^-1(s_i) ds_i, the energy that the nonlinearity adds."""
+        """sum_i int sigma^-1(s_i) ds_i, the energy that the nonlinearity adds, dimensionless."""
 
     @property
     def conservative(self):

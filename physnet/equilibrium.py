@@ -30,15 +30,17 @@ STATUS = (
 class Equilibrium(eqx.Module):
     """A steady state, or the best that was reached, and how good it is. Leading sample axis where the inputs had one.
 
-    state: shaped like the system's state. outputs: (output,). energy: in the system's energy unit.
+    state: shaped like the system's state. outputs: what a cost reads, in the outputs' unit. energy: in the system's
+    energy unit.
     residual: relative, the largest over nodes of |sum of currents| / sum of |currents| for a circuit, the sum being no
     less than what arithmetic can resolve (`System.residual_scale`).
     imbalance: the largest absolute residual, in the residual's unit (A). steps: iterations of the relaxer.
-    converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite, 3
-    beta beyond the reach of a holomorphic nudging.
+    converged: residual <= tolerance and every number finite. status: 0 converged, 1 out of steps, 2 not finite, 3 beta
+    beyond the reach of a holomorphic nudging.
     displacement: state minus the free state, for a nudged phase; None for a free one.
     memory: what the relaxer can use again in nudged phases. strategy: which of the relaxer's `strategies` found it,
-    None for a relaxer that has only one; strategies: their names. inputs, system: what was relaxed.
+    None for a relaxer that has only one; strategies: their names. inputs: (sample, input) or (input,), in the inputs'
+    unit; system: what was relaxed under them.
     """
 
     state: PyTree
@@ -57,7 +59,10 @@ class Equilibrium(eqx.Module):
     strategies: tuple[str, ...] = eqx.field(static=True, default=())
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset of the states, outputs, energy and certificate. See `physnet.datasets`."""
+        """A `physnet-1` dataset of the states, outputs, energy and certificate.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.datasets import equilibrium_dataset
 
         return equilibrium_dataset(self, **attributes)
@@ -143,8 +148,9 @@ def relax(
 ) -> Equilibrium:
     """Lets a system settle under fixed inputs and says how steady the result is.
 
-    inputs: (input,) for one sample or (sample, input) for a batch, in the system's input unit; may be left out where
-    the system has default inputs (a circuit's source values). relaxer: how; the system's own choice by default.
+    system: what settles. inputs: (input,) for one sample or (sample, input) for a batch, in the system's input unit;
+    may be left out where the system has default inputs (a circuit's source values). relaxer: how; the system's own
+    choice by default.
     nudge: a cost, target and beta that pull on the outputs; none for the free phase. initial: where to start, shaped
     like the state (with a leading sample axis for a batch). throw: raise ConvergenceError if any sample did not settle;
     with False the equilibrium says so in `converged` and `status`.

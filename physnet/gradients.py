@@ -24,7 +24,7 @@ class EPGradient(eqx.Module):
     """A gradient and the steady states it was read off.
 
     gradient: shaped like the system, with arrays at the trainable parameters and None elsewhere; the mean over samples.
-    cost: mean cost of the free phase. free: the free equilibria (sample, ...). nudged: the nudged ones
+    cost: mean cost of the free phase, in `cost_units`. free: the free equilibria (sample, ...). nudged: the nudged ones
     (phase, sample, ...), None for a gradient without nudging. converged: per sample, in every phase. betas: (phase,
     sample) of the nudged phases, in units of energy over cost. cost_units: of the cost; those of a gradient are
     cost_units over the parameter's.
@@ -39,7 +39,10 @@ class EPGradient(eqx.Module):
     cost_units: str = eqx.field(static=True, default="1")
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset: one `gradient_<name>` for each trainable parameter, cost, residual, converged."""
+        """A `physnet-1` dataset: one `gradient_<name>` for each trainable parameter, cost, residual, converged.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.datasets import gradient_dataset
 
         return gradient_dataset(self, **attributes)
@@ -165,12 +168,14 @@ def ep_gradient(
     (Scellier & Bengio 2017, doi:10.3389/fncom.2017.00024); without one, by the force and its antisymmetric correction
     (`CorrectedRule`). Averaged over samples; no per-sample parameter array is ever formed.
 
-    inputs: (sample, input) or (input,). targets: (sample, output) or (output,), in the outputs' unit. nudging: the
-    stencil, such as `Centred(beta)`, beta in units of energy over cost (S), or relative. rule: what is compared; by
-    default energies where the system has one, else `CorrectedRule()`, either of them exact. throw: raise where a phase
-    did not settle; with False, `converged` says so for each sample. key: for a nudging that draws (`RandomSign`).
-    Raises PhysnetError for shapes that do not fit, a relaxer, rule or nudging that refuses, or a beta too negative;
-    ConvergenceError for phases that did not settle, or a beta beyond the reach of a holomorphic stencil.
+    system: whose parameters learn. inputs: (sample, input) or (input,), in the inputs' unit. targets: (sample, output)
+    or (output,), in the outputs' unit. cost: of one sample's outputs against its target. relaxer: what settles every
+    phase; the system's own by default. nudging: the stencil, such as `Centred(beta)`, beta in units of energy over cost
+    (S), or relative. rule: what is compared; by default energies where the system has one, else `CorrectedRule()`,
+    either of them exact. throw: raise where a phase did not settle; with False, `converged` says so for each sample.
+    key: for a nudging that draws (`RandomSign`). Raises PhysnetError for shapes that do not fit, a relaxer, rule or
+    nudging that refuses, or a beta too negative; ConvergenceError for phases that did not settle, or a beta beyond the
+    reach of a holomorphic stencil.
     """
     rule = check_rule(system, rule, "ep_gradient")
     require_instance(nudging, Nudging, "nudging")

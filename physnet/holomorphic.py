@@ -49,7 +49,7 @@ class Holomorphic(Nudging):
 
     @property
     def weights(self):
-        """One for the two real phases, two for those that stand for their conjugates as well."""
+        """The share of each pair: 1/N for the two real phases, 2/N for those that stand for their conjugates too."""
         return tuple((1 if k in (0, self.points // 2) else 2) / self.points for k, _ in self.pairs)
 
     @property

@@ -1,51 +1,30 @@
-"""What is in a result file: a card for people, a dictionary for programs. Never starts the simulator."""
+"""What is in a result file or a sweep: a card for people, a dictionary for programs. Never starts the simulator."""
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from physnet import results
+from physnet import results, tables
+from physnet.figures import is_sweep
+from physnet.measuring import ALL, SAMPLE, STATED, Convergence, VariableCard, measure
+from physnet.reading import Reading, reading
 
-
-@dataclass(frozen=True)
-class VariableCard:
-    """One variable: what it is, and what its numbers look like.
-
-    lowest, highest: over the finite values, None for text or when there are none.
-    missing: how many values are not finite.
-    outside: how many lie outside valid_min..valid_max, which many readers show as missing.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    units: str
-    long_name: str
-    lowest: float | None
-    highest: float | None
-    missing: int
-    outside: int
-    coordinate: bool
-
-
-@dataclass(frozen=True)
-class Convergence:
-    """Fraction of steady states that converged (1 is all), and the largest residual in its unit.
-
-    largest_residual is None when `residual` is absent or has no number, and not_finite counts residuals that are none.
-    """
-
-    fraction: float
-    largest_residual: float | None
-    units: str
-    not_finite: int
+_CHECKED = {
+    "whole": "every byte is as it was written (SHA-256)",
+    "labels": "labels, text and attributes are as they were written; --full checks every byte",
+    "unsealed": "no seal: from an older physnet, or written by another program; only HDF5's own checksums",
+    "parts": "each part of the sweep is checked as it is read",
+}
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One result file; `str()` is a readable card, `to_dict()` and `to_json()` are for programs."""
+    """One result; `str()` is a readable card, `to_dict()` and `to_json()` are for programs.
+
+    checked: how the file was checked against its seal: "whole", "labels", "unsealed", or "parts" of a sweep.
+    """
 
     path: str
     title: str
@@ -53,6 +32,7 @@ class Inspection:
     variables: tuple[VariableCard, ...]
     convergence: Convergence | None
     attributes: dict
+    checked: str
     violations: tuple[results.Violation, ...]
 
     def to_dict(self) -> dict:
@@ -71,13 +51,13 @@ class Inspection:
         for heading, wanted in (("coordinates", True), ("variables", False)):
             rows = [_row(card) for card in self.variables if card.coordinate is wanted]
             if rows:
-                lines += [f"{heading}:", *_table(rows)]
+                lines += [f"{heading}:", *tables.aligned(rows)]
         lines.append(f"convergence: {_sentence(self.convergence)}")
         lines.append("provenance:")
         wanted = ["date_created", "source", "references"]
         wanted += sorted(name for name in self.attributes if name.startswith("physnet_"))
-        shown = [(name, str(self.attributes[name])) for name in wanted if str(self.attributes.get(name, ""))]
-        lines += _table(shown)
+        lines += tables.aligned((name, shown) for name in wanted if (shown := str(self.attributes.get(name, ""))))
+        lines += [f"read: {self.extent()}", f"integrity: {_CHECKED[self.checked]}"]
         if self.violations:
             lines.append(f"schema: {len(self.violations)} departures from physnet-1")
             lines += [f"  ! {violation}" for violation in self.violations]
@@ -85,65 +65,53 @@ class Inspection:
             lines.append("schema: follows physnet-1")
         return "\n".join(lines)
 
+    def extent(self) -> str:
+        """How much of the file the card rests on, in one sentence."""
+        seen = {card.seen for card in self.variables}
+        if seen <= {ALL}:
+            return "every value"
+        marks = ["~ as written in the file"] * (STATED in seen) + ["? of a sample"] * (SAMPLE in seen)
+        return f"ranges marked {', '.join(marks)}; --full reads and checks all"
 
-def inspect(path) -> Inspection:
-    """Reads a result file and describes it; departures from the schema are listed, not raised.
+
+def inspect(path, *, full: bool = False) -> Inspection:
+    """Describes a result file or the folder of a sweep; departures from the schema are listed, not raised.
+
+    Reads every value while there are few (64 MiB decoded); beyond that it takes ranges from what the file states of
+    itself, or from a sample where it states none. full: read everything, slab by slab, and check every byte.
 
     Raises PhysnetError when the file is missing, damaged, not from physnet or of a newer schema.
     """
-    ds = results.open(path)
-    return Inspection(
-        path=str(path),
-        title=str(ds.attrs.get("title", "")),
-        dims={str(dim): int(size) for dim, size in ds.sizes.items()},
-        variables=tuple(_card(ds, name) for name in ds.variables),
-        convergence=_convergence(ds),
-        attributes={str(name): _plain(value) for name, value in ds.attrs.items()},
-        violations=tuple(results.validate(ds)),
-    )
+    with _opened(path, full) as (file, checked):
+        ds = file.dataset
+        # What another program wrote or changed states old ranges.
+        cards, convergence = measure(ds, file.ranges if file.sealed else {}, full=full)
+        return Inspection(
+            path=str(path),
+            title=str(ds.attrs.get("title", "")),
+            dims={str(dim): int(size) for dim, size in ds.sizes.items()},
+            variables=cards,
+            convergence=convergence,
+            attributes={str(name): _plain(value) for name, value in ds.attrs.items()},
+            checked=checked,
+            violations=tuple(results.validate(ds)),
+        )
 
 
-def _card(ds, name) -> VariableCard:
-    variable = ds.variables[name]
-    lowest = highest = None
-    missing = outside = 0
-    if variable.dtype.kind in "iuf":
-        values = variable.values
-        finite = values[np.isfinite(values)]
-        missing = int(values.size - finite.size)
-        if finite.size:
-            lowest, highest = finite.min().item(), finite.max().item()
-        low, high = variable.attrs.get("valid_min", -np.inf), variable.attrs.get("valid_max", np.inf)
-        outside = int(np.sum((finite < low) | (finite > high)))
-    return VariableCard(
-        name=str(name),
-        dims=tuple(map(str, variable.dims)),
-        shape=tuple(map(int, variable.shape)),
-        dtype="text" if results.is_text(variable) else str(variable.dtype),
-        units=str(variable.attrs.get("units", "")),
-        long_name=str(variable.attrs.get("long_name", "")),
-        lowest=lowest,
-        highest=highest,
-        missing=missing,
-        outside=outside,
-        coordinate=name in ds.coords,
-    )
+@contextlib.contextmanager
+def _opened(path, full):
+    """(Reading, how it was checked) of a file or of a sweep's folder."""
+    if is_sweep(path):
+        from physnet import sweeps
 
-
-def _convergence(ds) -> Convergence | None:
-    if "converged" not in ds.variables or ds["converged"].dtype.kind not in "iuf":
-        return None
-    # Flags for single states, fractions where states were counted; an unknown one did not converge.
-    flags = np.nan_to_num(np.asarray(ds["converged"].values, float), nan=0.0)
-    residual = ds.get("residual")
-    values = np.zeros(0) if residual is None or residual.dtype.kind not in "iuf" else np.asarray(residual.values, float)
-    finite = values[np.isfinite(values)]
-    return Convergence(
-        fraction=float(flags.mean()) if flags.size else 0.0,
-        largest_residual=float(finite.max()) if finite.size else None,
-        units="" if residual is None else str(residual.attrs.get("units", "")),
-        not_finite=int(values.size - finite.size),
-    )
+        with sweeps.open(path) as ds:
+            for variable in ds.variables.values():
+                if variable.dtype == object:  # text, which is looked at many times
+                    variable.load()
+            yield Reading(ds, {}, sealed=False, checked=False), "parts"
+        return
+    with reading(path, whole=full or None) as file:
+        yield file, "whole" if file.checked else "labels" if file.sealed else "unsealed"
 
 
 def _sentence(convergence: Convergence | None) -> str:
@@ -154,12 +122,13 @@ def _sentence(convergence: Convergence | None) -> str:
         text += f", largest residual {convergence.largest_residual:.3g} {_unit(convergence.units)}".rstrip()
     if convergence.not_finite:
         text += f", {convergence.not_finite} residuals are not finite"
-    return text
+    return text + (" (of a sample)" if convergence.seen == SAMPLE else "")
 
 
 def _row(card: VariableCard) -> tuple[str, ...]:
     shape = ", ".join(f"{dim} {size}" for dim, size in zip(card.dims, card.shape))
-    span = "" if card.lowest is None else f"{card.lowest:.4g} .. {card.highest:.4g}"
+    mark = {ALL: "", STATED: "~ ", SAMPLE: "? "}[card.seen]
+    span = "" if card.lowest is None else f"{mark}{card.lowest:.4g} .. {card.highest:.4g}"
     notes = [card.long_name] if card.long_name else []
     notes += [f"[{card.missing} not finite]"] if card.missing else []
     notes += [f"[{card.outside} outside the valid range]"] if card.outside else []
@@ -168,13 +137,6 @@ def _row(card: VariableCard) -> tuple[str, ...]:
 
 def _unit(units: str) -> str:
     return "" if units == "1" else units
-
-
-def _table(rows) -> list[str]:
-    """Rows of text in aligned columns; the last column runs free."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    widths[-1:] = [0] if widths else []
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def _plain(value):

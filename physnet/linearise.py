@@ -11,7 +11,10 @@ from physnet.system import System
 
 
 def jacobian(problem: Problem, state: PyTree) -> Float[Array, "coordinate coordinate"]:
-    """d(residual)/d(state) as a dense matrix over the flattened state."""
+    """d(residual)/d(state) as a dense matrix over the flattened state, in the residual's unit over the state's.
+
+    problem: a system, its inputs and perhaps a nudge. state: shaped like the system's.
+    """
     vector, unravel = ravel_pytree(state)
     return jax.jacfwd(lambda s: flatten(problem.residual(unravel(s))))(vector)
 
@@ -21,7 +24,8 @@ def free_jacobian(
 ) -> Float[Array, "coordinate coordinate"]:
     """The Jacobian made invertible: held coordinates replaced by the identity, neutral modes bordered by u u^T.
 
-    free: which coordinates move; the problem's own free coordinates by default.
+    In the unit of `jacobian`. problem, state: as for `jacobian`. free: which coordinates move; the problem's own free
+    coordinates by default.
     """
     free = problem.free_coordinates(state) if free is None else free
     matrix = jnp.where(free[:, None] & free[None, :], jacobian(problem, state), 0) + jnp.diag(jnp.where(free, 0.0, 1.0))
@@ -34,7 +38,10 @@ def free_jacobian(
 
 
 def solve_transposed(problem: Problem, state: PyTree, right: PyTree) -> PyTree:
-    """x with J^T x = right on the free coordinates, zero on the held ones; a pytree shaped like the state."""
+    """x with J^T x = right on the free coordinates, zero on the held ones; a pytree shaped like the state.
+
+    problem, state: as for `jacobian`. right: the right-hand side, shaped like the state.
+    """
     vector, unravel = ravel_pytree(right)
     vector = jnp.where(problem.free_coordinates(state), vector, 0)
     return unravel(lu_solve(lu_factor(free_jacobian(problem, state)), vector, trans=1))
@@ -44,6 +51,9 @@ def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array
     """How far each output moves per unit of a nudge's force on another (for a circuit, its output resistances, ohm).
 
     P J^-1 B P^T with P the derivative of the outputs and B what a force, in the system's metric, does to the residual.
+
+    system, state: at a free steady state, shaped like the system's. inputs: of one sample, shape `input_shape` in their
+    unit.
     """
     problem = Problem(system, inputs)
     vector, unravel = ravel_pytree(state)
@@ -65,7 +75,8 @@ def output_response(system: System, state: PyTree, inputs: Array) -> Float[Array
 def force_jacobian(system: System, state: PyTree, inputs: Array) -> Float[Array, "coordinate coordinate"]:
     """d(force)/d(state) in coordinates that suit the system, sqrt(G) s: symmetric for a reciprocal one.
 
-    Coordinates that a bound holds are left out (zero).
+    Coordinates that a bound holds are left out (zero). In the unit of the force over the state's. system, state,
+    inputs: as for `output_response`.
     """
     vector, unravel = ravel_pytree(state)
     free = Problem(system, inputs).free_coordinates(state)
@@ -79,5 +90,8 @@ def force_jacobian(system: System, state: PyTree, inputs: Array) -> Float[Array,
 
 
 def asymmetry(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-    """|J - J^T| / |J + J^T| in the Frobenius norm: 0 for a reciprocal system, which an energy implies."""
+    """|J - J^T| / |J + J^T| in the Frobenius norm, dimensionless: 0 for a reciprocal system, which an energy implies.
+
+    matrix: J, in any unit.
+    """
     return jnp.linalg.norm(matrix - matrix.T) / jnp.linalg.norm(matrix + matrix.T)

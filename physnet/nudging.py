@@ -30,7 +30,8 @@ class Phases(eqx.Module):
     """The nudged phases of a batch, (phase, sample, ...).
 
     equilibrium: their steady states with certificates. displacement: state minus free state, shaped like the state,
-    complex where beta is. betas: what the energies' difference is divided by. converged: (sample,) in all phases.
+    complex where beta is. betas: what the energies' difference is divided by, in units of energy over cost. converged:
+    (sample,) in all phases.
     """
 
     equilibrium: Equilibrium
@@ -43,7 +44,12 @@ class Nudging(eqx.Module):
     """A stencil: the mean over `pairs`, by `weights`, of (dF/dtheta at phase a - at phase b) / (beta_a - beta_b).
 
     beta: size of the nudge, positive; in units of energy over cost (siemens for a circuit with a squared error), or,
-    with relative=True, in units of each sample's `nudging_scale`.
+    with relative=True, in units of each sample's `nudging_scale`. relative: which of the two.
+
+    Methods take these. system, cost, rule, relaxer: what is nudged, by what, how its phases are compared and what
+    settles them. inputs, targets: (sample, input) and (sample, output), in the unit of the system's inputs and outputs.
+    states: free states, shaped like the system's, with a leading sample axis. free: the free phase of the batch.
+    certify: measure every residual exactly. key: a JAX random key, for what is random.
     """
 
     beta: float = eqx.field(static=True)
@@ -69,7 +75,7 @@ class Nudging(eqx.Module):
     @property
     @abstractmethod
     def factors(self) -> tuple[complex, ...]:
-        """beta of each nudged phase, in units of `beta`."""
+        """The beta of each nudged phase, in units of `beta`."""
 
     @property
     @abstractmethod
@@ -83,7 +89,7 @@ class Nudging(eqx.Module):
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Of each pair in the average; all alike unless a phase stands for several."""
+        """The share of each pair in the average; all alike unless a phase stands for several."""
         return (1 / len(self.pairs),) * len(self.pairs)
 
     @property
@@ -99,7 +105,11 @@ class Nudging(eqx.Module):
         """Raises PhysnetError where the free states (sample, ...) show that this nudging does not work."""
 
     def drawn(self, beta: Float[Array, " sample"], key: PRNGKeyArray | None) -> Float[Array, " sample"]:
-        """The betas of a batch, with whatever is random about them."""
+        """The betas of a batch, with whatever is random about them, in units of energy over cost.
+
+        beta: of each sample, as asked for, in units of energy over cost. key: a JAX random key, needed where
+        `is_random`.
+        """
         return beta
 
     def phases(
@@ -115,7 +125,10 @@ class Nudging(eqx.Module):
         free: Equilibrium,
         certify: bool = True,
     ) -> Phases:
-        """Settles all nudged phases in one batch, each started at the free state. Traceable."""
+        """Settles all nudged phases in one batch, each started at the free state. Traceable.
+
+        beta: of each sample, in units of energy over cost.
+        """
         betas = jnp.stack([factor * beta for factor in self.factors])
 
         def phase(beta):

@@ -50,7 +50,11 @@ def collect(config=None, *, seed=None, precision=None, device=None, started=None
 
 
 def config_json(config) -> str:
-    """The configuration as JSON with sorted keys: equal configurations give equal text."""
+    """The configuration as JSON with sorted keys: equal configurations give equal text.
+
+    config: a mapping or a dataclass of plain values, arrays, paths and such; None for an empty one. Raises PhysnetError
+    for anything else.
+    """
     plain = {} if config is None else _plain(config, "config")
     if not isinstance(plain, dict):
         raise PhysnetError(f"config is a {type(config).__name__}; pass a mapping or a dataclass")
@@ -58,7 +62,7 @@ def config_json(config) -> str:
 
 
 def config_sha256(text: str) -> str:
-    """SHA-256 of the configuration's JSON text, in hexadecimal."""
+    """SHA-256 of the configuration's JSON text, in hexadecimal. text: what `config_json` gave."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,52 +1,43 @@
-"""The `physnet-1` data schema: one builder, one writer, one reader, one validator (docs/schema.md).
+"""The `physnet-1` data schema: one builder, one writer, one reader (docs/schema.md); physnet.schema says what it asks.
 
 Works on NumPy and xarray only, so that results are read where the simulator is not installed.
 """
 
-import builtins
-import difflib
+import contextlib
 import os
-import re
-import secrets
 import tempfile
-import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from physnet import provenance
+from physnet import files, provenance, sealing, slabs
 from physnet.errors import PhysnetError, SchemaError
-
-CONVENTIONS = "CF-1.11 physnet-1"
-REQUIRED_ATTRIBUTES = (
-    *("title", "summary", "source", "history", "date_created", "references", "Conventions"),
-    *(f"physnet_{name}" for name in ("config", "config_sha256", "versions", "git", "device", "precision", "seed")),
+from physnet.reading import RANGE, reading
+from physnet.schema import (
+    CONVENTIONS,
+    REQUIRED_ATTRIBUTES,
+    RESERVED,
+    Violation,
+    check,
+    dtype_issues,
+    is_text,
+    validate,
 )
-RESERVED = ("energy", "cost", "residual", "converged", "steps")  # a dataset with any of them holds steady states
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_SINGULAR_IN_S = ("ss", "us", "is", "bias", "gas", "lens", "canvas", "series")
-_UNIT = (
-    r"(?:1|(?:degree|percent|[yzafpnumcdkMGTP]?(?:V|A|S|ohm|F|W|J|s|Hz|rad|K|C|N|m|g|T|H|Wb|Pa|eV|mol))"
-    r"(?:(?:\^|\*\*)?-?[1-9])?)"
-)
-_UNITS = re.compile(rf"{_UNIT}(?:(?: ?[./*] ?| +){_UNIT})*")
-# Lower-case singular to symbol, for the fix that an error suggests.
-_SPELLINGS = {"volt": "V", "ampere": "A", "amp": "A", "siemen": "S", "ohm": "ohm", "farad": "F", "watt": "W"}
-_SPELLINGS |= {"joule": "J", "second": "s", "sec": "s", "hertz": "Hz", "hz": "Hz", "radian": "rad", "dimensionles": "1"}
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One departure from the schema: the variable (or "dataset"), the rule it breaks, and how to mend it."""
-
-    variable: str
-    rule: str
-    fix: str
-
-    def __str__(self):
-        return f"{self.variable}: {self.rule}. Fix: {self.fix}"
+__all__ = [
+    "CONVENTIONS",
+    "REQUIRED_ATTRIBUTES",
+    "RESERVED",
+    "Violation",
+    "check",
+    "check_writable",
+    "is_text",
+    "look",
+    "open",
+    "save",
+    "to_dataset",
+    "validate",
+]
 
 
 def to_dataset(variables, *, coords=None, title, summary="", references="", attrs=None):
@@ -106,7 +97,7 @@ def _array(variable, data):
     if array.dtype == bool:
         array = array.astype(np.int8)
         attributes |= {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "false true"}
-    for issue in _dtype_issues(array):  # before xarray, which refuses some of them in its own words
+    for issue in dtype_issues(array):  # before xarray, which refuses some of them in its own words
         raise SchemaError(str(Violation(variable.name, *issue)))
     if not is_text(array):
         attributes["units"] = variable.units
@@ -117,96 +108,6 @@ def _array(variable, data):
     if array.dtype.kind == "f" and variable.period is not None:
         attributes["period"] = array.dtype.type(variable.period)
     return dims, array, attributes
-
-
-def is_text(array) -> bool:
-    """Whether an array or xarray variable holds text."""
-    return array.dtype.kind in "UT" or (array.dtype == object and all(isinstance(x, str) for x in np.ravel(array)))
-
-
-def validate(ds) -> list[Violation]:
-    """Every departure of `ds` from the schema; an empty list means that it follows it."""
-    found = [Violation("dataset", *issue) for issue in _attribute_issues(ds.attrs)]
-    for name in REQUIRED_ATTRIBUTES:
-        if name not in ds.attrs:
-            found.append(Violation("dataset", f"no global attribute '{name}'", "build it with results.to_dataset"))
-    if "title" in ds.attrs and not str(ds.attrs["title"]).strip():
-        found.append(Violation("dataset", "the title is empty", "say in one line what was computed"))
-    if "Conventions" in ds.attrs and _schema_version(ds.attrs["Conventions"]) != 1:
-        rule = f"Conventions is {ds.attrs['Conventions']!r}, without physnet-1"
-        found.append(Violation("dataset", rule, f"set it to '{CONVENTIONS}'"))
-    config, sha = ds.attrs.get("physnet_config"), ds.attrs.get("physnet_config_sha256")
-    if isinstance(config, str) and isinstance(sha, str) and provenance.config_sha256(config) != sha:
-        found.append(Violation("dataset", "physnet_config_sha256 is not that of physnet_config", "collect both anew"))
-    for dim in map(str, ds.dims):
-        last = dim.split("_")[-1]
-        if not _NAME.fullmatch(dim) or (last.endswith("s") and not last.endswith(_SINGULAR_IN_S)):
-            found.append(Violation(dim, "dims are singular lower-case nouns", "rename it: node, edge, sample, epoch"))
-    for name, variable in ds.variables.items():
-        found += [Violation(str(name), *issue) for issue in _variable_issues(ds, str(name), variable)]
-    steady = [name for name in RESERVED if name in ds.variables]
-    for name in ("residual", "converged"):
-        if steady and name not in ds.variables:
-            rule, fix = f"steady states ('{steady[0]}') without '{name}'", "store that of the Equilibrium beside it"
-            found.append(Violation("dataset", rule, fix))
-    return found
-
-
-def check(ds) -> None:
-    """Raises SchemaError with every violation, one a line; silent when there is none."""
-    found = validate(ds)
-    if found:
-        raise SchemaError("the dataset does not follow physnet-1:\n" + "\n".join(f"  {item}" for item in found))
-
-
-def _dtype_issues(array):
-    if array.dtype.kind == "c":
-        yield "complex numbers are not stored", "store the real and imaginary parts, or amplitude and phase"
-    elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
-        yield f"dtype {array.dtype} is not stored", "use float32 or float64"
-    elif array.dtype.kind not in "iuf" and not is_text(array):
-        yield f"dtype {array.dtype} is not stored", "use numbers (flags int8, times in seconds) or text coordinates"
-
-
-def _variable_issues(ds, name, variable):
-    """(rule, fix) for everything wrong with one variable or coordinate."""
-    attributes = variable.attrs
-    if not _NAME.fullmatch(name):
-        yield f"the name {name!r} is not lower-case with underscores", "rename it, for example node_voltage"
-    if name in ds.dims and variable.dims != (name,):
-        yield "it carries the name of a dim whose coordinate it is not", "rename the variable"
-    if is_text(variable) and name in ds.data_vars:
-        yield "text as a data variable", "make it a coordinate: ds.set_coords"
-    yield from _dtype_issues(variable)
-    if not is_text(variable):
-        units = attributes.get("units", "")
-        if not isinstance(units, str) or not _UNITS.fullmatch(units):
-            yield f"units {units!r} are not in UDUNITS spelling" if units else "no units", _units_fix(units)
-        if not str(attributes.get("long_name", "")).strip():
-            yield "no long_name", "set attrs['long_name']: one phrase that a stranger understands"
-    yield from _attribute_issues(attributes)
-
-
-def _units_fix(units) -> str:
-    text = unicodedata.normalize("NFKC", str(units)).translate({ord("μ"): "u", ord("Ω"): "ohm", ord("·"): " "})
-    text = re.sub(r"[A-Za-z]+", lambda word: _SPELLINGS.get(word[0].lower().removesuffix("s"), word[0]), text)
-    text = re.sub(r"\bper\b", "/", text.replace("%", "percent"))
-    return f"write '{text}'" if _UNITS.fullmatch(text) else "write V, A, S, ohm, s, MHz, 'J S-1', or 1 for a number"
-
-
-def _attribute_issues(attributes):
-    for name, value in attributes.items():
-        try:
-            array = np.asarray(value)
-        except ValueError:  # a ragged list
-            array = np.asarray(None)
-        if array.dtype.kind not in "iufU" or array.ndim > 1:
-            yield f"attribute '{name}' is a {type(value).__name__}", "use text or real numbers, or JSON for the rest"
-
-
-def _schema_version(conventions) -> int | None:
-    match = re.search(r"\bphysnet-(\d+)\b", str(conventions))
-    return int(match[1]) if match else None
 
 
 def check_writable(path, overwrite: bool = False) -> None:
@@ -232,6 +133,9 @@ def check_writable(path, overwrite: bool = False) -> None:
 def save(ds, path, *, overwrite: bool = False) -> Path:
     """Writes `ds` to a netCDF-4 file, whole or not at all, and returns the path.
 
+    Every variable with numbers states the smallest and largest of them (`actual_range`), and the last lines of the file
+    seal it (physnet.sealing). Data that are computed lazily are computed twice, slab by slab.
+
     The file appears under its name only once it is complete and on disk: an interrupted or failed write leaves
     what was there before. Raises SchemaError for a dataset that breaks the schema, PhysnetError for a path that
     cannot be written or exists while `overwrite` is False.
@@ -239,62 +143,48 @@ def save(ds, path, *, overwrite: bool = False) -> Path:
     check(ds)
     path = Path(path)
     check_writable(path, overwrite)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".physnet-{secrets.token_hex(6)}.tmp")
-    numeric = [name for name, variable in ds.variables.items() if variable.dtype.kind in "iuf"]
-    encoding = {name: {"zlib": True, "complevel": 4, "fletcher32": True} for name in numeric}  # damage shows when read
-    for name in encoding.keys() & ds.coords.keys():
-        encoding[name]["_FillValue"] = None  # CF: coordinates have no missing values
+    stored = ds.drop_encoding()
+    encoding = {}
+    for name, variable in stored.variables.items():
+        if variable.dtype.kind not in "iuf":
+            continue
+        encoding[name] = {"zlib": True, "complevel": 4, "fletcher32": True}  # damage shows when read, chunk by chunk
+        if name in stored.coords:
+            encoding[name]["_FillValue"] = None  # CF: coordinates have no missing values
+        variable.attrs.pop(RANGE, None)
+        span = slabs.span(variable)
+        if span is not None:
+            variable.attrs[RANGE] = np.array(span, variable.dtype)
     try:
-        ds.drop_encoding().to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-        with builtins.open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with files.atomic(path) as temporary:
+            stored.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+            sealing.write(temporary, sealing.loose_sha256(stored))
+    except PhysnetError:
+        raise
     except (OSError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise PhysnetError(f"{path} could not be written ({error}). Nothing was changed there") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
 def open(path):
-    """Reads a result into memory and closes the file.
+    """Reads a result into memory and closes the file; every byte is checked against the file's seal first.
 
     Raises PhysnetError naming the file when it is missing, not netCDF, damaged, not from physnet, or of a newer schema.
     """
-    import xarray as xr
-
-    path = Path(path)
-    _check_readable(path)
-    try:
-        # Undecoded times: the schema's times are plain numbers with a unit.
-        options = {"engine": "netcdf4", "decode_times": False, "decode_timedelta": False}
-        with xr.open_dataset(path, **options) as file:
-            ds = file.load()
-    except Exception as error:  # a damaged file makes HDF5 fail in every way it has
-        raise PhysnetError(f"{path} is truncated or damaged ({error}). Copy it again, or run it again") from error
-    version = _schema_version(ds.attrs.get("Conventions", ""))
-    if version is None:
-        raise PhysnetError(f"{path} is no physnet result: its Conventions do not name physnet-1")
-    if version != 1:
-        raise PhysnetError(f"{path} follows physnet-{version}, and this version reads physnet-1. Upgrade physnet")
-    return ds
+    with reading(path, whole=True) as file:
+        return file.dataset.load()
 
 
-def _check_readable(path: Path) -> None:
-    """Raises PhysnetError unless `path` is a file that begins as netCDF does."""
-    if path.is_dir():
-        raise PhysnetError(f"{path} is a folder. Name a file in it")
-    try:
-        with builtins.open(path, "rb") as file:
-            start = file.read(8)
-    except FileNotFoundError as error:
-        names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = ", ".join(str(path.with_name(n)) for n in difflib.get_close_matches(path.name, names, cutoff=0.5))
-        raise PhysnetError(f"{path} does not exist." + (f" Did you mean {near}?" if near else "")) from error
-    except OSError as error:
-        raise PhysnetError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not start:
-        raise PhysnetError(f"{path} is empty (0 bytes). Copy it again, or run it again")
-    if start != b"\x89HDF\r\n\x1a\n" and start[:3] != b"CDF":
-        raise PhysnetError(f"{path} is not a netCDF file (it begins with {start!r})")
+@contextlib.contextmanager
+def look(path, *, whole: bool | None = None):
+    """A result as a lazily opened dataset, for results that may not fit in memory: `with results.look(path) as ds`.
+
+    Numbers are read when they are asked for, while the block lasts, and nothing is kept in between; text at once.
+
+    whole: True checks every byte against the file's seal before anything is read, False only what HDF5 does not
+        check as it reads (text, indices, single numbers); None decides by the size of the file (64 MiB).
+
+    Raises PhysnetError as `open` does, and where damage shows only once numbers are read.
+    """
+    with reading(path, whole=whole) as file:
+        yield file.dataset

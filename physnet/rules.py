@@ -19,7 +19,13 @@ from physnet.system import System
 
 
 class LearningRule(eqx.Module):
-    """How a system is nudged, and the number whose derivative with respect to its parameters is the gradient."""
+    """How a system is nudged, and the number whose derivative with respect to its parameters is the gradient.
+
+    Methods take these. system: the system in its free phase. cost: what nudges its outputs. beta, beta_a, beta_b: of a
+    phase, (sample,) or of one sample shape (), in units of energy over cost. inputs, targets, target: (sample, input)
+    and (sample, output), or of one sample without the first axis, in the unit of the system's inputs and outputs. free:
+    the free state, shaped like the system's, with a leading sample axis for a batch.
+    """
 
     @abstractmethod
     def refuses(self, system: System) -> str | None:
@@ -42,9 +48,9 @@ class LearningRule(eqx.Module):
         inputs: Array,
         target: Array,
     ) -> Inexact[Array, ""]:
-        """What one pair of phases of one sample says, as a function of the system's parameters only.
+        """What one pair of phases of one sample says, as a function of the system's parameters only; unit of the cost.
 
-        free: the free state; from_a, from_b: displacements of two phases from it, settled at beta_a and beta_b.
+        from_a, from_b: displacements of two phases from the free state, shaped like it, settled at beta_a and beta_b.
         """
 
 

@@ -22,7 +22,10 @@ class Signal(eqx.Module):
 
     @abstractmethod
     def at(self, time: Float[Array, ""]) -> Array:
-        """The inputs at `time` (s), in the system's input unit; shape: the system's `input_shape`."""
+        """The inputs of one sample at a time, in the system's input unit; shape: the system's `input_shape`.
+
+        time: s.
+        """
 
     @abstractmethod
     def extremes(self) -> Array:
@@ -37,11 +40,17 @@ class Signal(eqx.Module):
 
     @abstractmethod
     def checked(self, system: System) -> tuple["Signal", bool]:
-        """The signal with a sample axis on every array, and whether it came with one. Raises PhysnetError."""
+        """The signal with a sample axis on every array, and whether it came with one.
+
+        system: whose inputs these are. Raises PhysnetError for arrays that do not fit it.
+        """
 
 
 class Held(Signal):
-    """Inputs that are switched on at the start and then held. value: (input,) or (sample, input)."""
+    """Inputs that are switched on at the start and then held.
+
+    value: (input,) or (sample, input), in the system's input unit.
+    """
 
     value: Array
 

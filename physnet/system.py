@@ -36,6 +36,11 @@ class System(eqx.Module):
 
     The state is any pytree of real arrays, `variables` naming its leaves in order; `inputs` is one array of shape
     `input_shape`. A steady state is where `residual` vanishes, inside `bounds` where the system has any.
+
+    Methods take these. state: of one sample, each leaf in the unit of its variable. inputs: of one sample, shape
+    `input_shape`, in the unit of `input_variable`. force: what a nudge adds to the system's own, shaped like the state,
+    in the unit of the residual. noise: of each source, shaped like `diffusion`, in its unit. past: the states one delay
+    ago, one for each of `delays`, s. key: a JAX random key, jax.random.key(seed).
     """
 
     @property
@@ -86,15 +91,15 @@ class System(eqx.Module):
 
     @abstractmethod
     def residual(self, state: PyTree, inputs: Array) -> PyTree:
-        """What vanishes at equilibrium, shaped like the state (for an energy, dE/ds)."""
+        """What vanishes at equilibrium, shaped like the state, in `residual_units` (for an energy, dE/ds)."""
 
     @abstractmethod
     def vector_field(self, state: PyTree, inputs: Array) -> PyTree:
-        """ds/dt, shaped like the state."""
+        """ds/dt, shaped like the state, in its unit per s."""
 
     @abstractmethod
     def outputs(self, state: PyTree, inputs: Array) -> Float[Array, " output"]:
-        """What a cost reads off the state."""
+        """What a cost reads off the state, (output,), in the unit of `output_variable`."""
 
     @abstractmethod
     def default_relaxer(self) -> "Relaxer":
@@ -117,11 +122,11 @@ class System(eqx.Module):
         return {}
 
     def under(self, inputs: Array) -> tuple["System", Array]:
-        """(system, inputs) that move alike: what an engine resolves once, before the steps, where inputs are held."""
+        """(system, its inputs in their unit) that move alike: what engines resolve once, where inputs are held."""
         return self, inputs
 
     def check_values(self, inputs: Array) -> None:
-        """Raises PhysnetError for inputs (..., input) that make no physical sense, before anything is traced."""
+        """Raises PhysnetError for inputs, (..., input) as well, without physical sense; before anything is traced."""
         return None
 
     def check_changing(self) -> None:
@@ -156,7 +161,7 @@ class System(eqx.Module):
         return noise
 
     def mobility(self, force: PyTree) -> PyTree:
-        """Turns a force, shaped like the state, into a rate ds/dt; the identity without capacitances or masses."""
+        """The rate ds/dt, in the state's unit per s, by a force; the identity without capacitances or masses."""
         return force
 
     def force(self, state: PyTree, inputs: Array) -> PyTree:
@@ -231,7 +236,7 @@ class System(eqx.Module):
         return inputs
 
     def default_inputs(self) -> Array | None:
-        """The inputs of a system that can be relaxed without naming any, else None."""
+        """Inputs of a system that can be relaxed without naming any, shape `input_shape` in their unit; else None."""
         return None
 
     def bounds(self, inputs: Array) -> tuple[PyTree, PyTree] | None:
@@ -253,7 +258,7 @@ class System(eqx.Module):
         return ()
 
     def output_response(self, state: PyTree, inputs: Array) -> Float[Array, "output output"]:
-        """How far each output moves per unit of a nudge's force on another, at a free state; see `linearise`."""
+        """How far each output moves by a nudge's force on another, in the unit of outputs over forces: `linearise`."""
         from physnet.linearise import output_response
 
         return output_response(self, state, inputs)
@@ -261,7 +266,9 @@ class System(eqx.Module):
     def adjoints(self, states: PyTree, inputs: Array, right: PyTree, memory: PyTree | None = None) -> PyTree:
         """x with J^T x = right at the free states of a batch, zero where a bound holds; shaped like the states.
 
-        memory: what the relaxer left behind (`Equilibrium.memory`), for systems with a solver that can use it.
+        states: shaped like the state, with a leading sample axis. inputs: (sample, input), in the unit of
+        `input_variable`. right: the right-hand sides, shaped like `states`. memory: what the relaxer left behind
+        (`Equilibrium.memory`), for systems with a solver that can use it.
         """
         from physnet.linearise import solve_transposed
         from physnet.problem import Problem
@@ -305,12 +312,12 @@ class EnergySystem(System):
 
 
 def is_boxed(system: System) -> bool:
-    """Whether the state of the system is confined to a box."""
+    """Whether the state of `system` is confined to a box."""
     return jax.eval_shape(system.bounds, _inputs_like(system)) is not None
 
 
 def state_size(system: System) -> int:
-    """Number of coordinates of the state."""
+    """Number of coordinates of the state of `system`."""
     return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(system.initial_state, _inputs_like(system))))
 
 

@@ -1,5 +1,6 @@
 """fit(): a system learns from data by settling, one small batch after another."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
-from physnet import checkpoint, results
+from physnet import checkpoint, files, results
 from physnet.checks import check_inputs
 from physnet.cost import Cost, check_targets
 from physnet.equilibrium import check_relaxer
@@ -91,12 +92,14 @@ def fit(
     train_ numbers are running means of the free phases of the epoch, as they came; test_ numbers are taken after it.
 
     out: a netCDF file, rewritten whole after each epoch: history and checkpoint in one; an existing file is refused
-    unless overwrite or resume. resume: go on from `out`, with the same numbers as an unbroken run; everything but
-    `epochs` must be as it was. Of the optimiser only the shape of its state can be compared: put learning rates into
-    config. config: what determines the run, stored with it. throw: stop with ConvergenceError when a training, test or
+    unless overwrite or resume. The run holds it (`files.sole_writer`) until it ends. resume: go on from `out`, with the
+    same numbers as an unbroken run, wherever the earlier one was killed; everything but `epochs` must be as it was, the
+    optimiser's steps included. Where `out` does not exist yet, training starts anew: a job on a cluster can always ask
+    for it. config: what determines the run, stored with it. throw: stop with ConvergenceError when a training, test or
     probe state did not settle; with False the history says which fraction did. attributes: further attributes of the
     dataset (title, summary, references, physnet_study).
-    Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, before anything is written.
+    Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, for another run's file, and where
+    another process writes to `out`, before anything is written.
     """
     rule = check_rule(system, rule, "fit")
     relaxer = check_relaxer(system, relaxer, cost)
@@ -113,22 +116,26 @@ def fit(
     variables = _history_variables(system, cost, measures, test is not None, probe is not None)
     history = {variable.name: np.zeros((0, *_extent(variable, system))) for variable in variables}
     trainer = Trainer(cost, nudging, rule, relaxer, optimiser, measures, batch_size)
-    settings = checkpoint.settings(system, trainer, state, data)
+    settings = checkpoint.settings(system, trainer, state, data, probed=out is not None)
     run = TrainingRun(system, state, history, variables, config, key, settings, dict(attributes or {}))
-    if resume:
-        run = checkpoint.restore(run, out)
-        if run.epochs > epochs:
-            raise PhysnetError(f"fit: {out} holds {run.epochs} epochs already; epochs={epochs} would take some back.")
-    elif out is not None:
-        results.check_writable(out, overwrite=overwrite)
-    trainer.check_nudging(run.system, data)
-
-    with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
-        while run.epochs < epochs:
-            run = _one_epoch(run, trainer, data, test, probe, bar.advance, throw)
-            if out is not None:
-                results.save(run.to_dataset(), out, overwrite=True)
-            trainer.check_nudging(run.system, data)
+    if resume and out is None:
+        raise PhysnetError("fit: resume=True needs out=FILE, the history file to go on from.")
+    if out is not None:
+        results.check_writable(out, overwrite=overwrite or resume)
+    with contextlib.nullcontext() if out is None else files.sole_writer(out):
+        if resume and Path(out).exists():
+            run = checkpoint.restore(run, out)
+            if run.epochs > epochs:
+                raise PhysnetError(
+                    f"fit: {out} holds {run.epochs} epochs already; epochs={epochs} would take some back."
+                )
+        trainer.check_nudging(run.system, data)
+        with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
+            while run.epochs < epochs:
+                run = _one_epoch(run, trainer, data, test, probe, bar.advance, throw)
+                if out is not None:
+                    results.save(run.to_dataset(), out, overwrite=True)
+                trainer.check_nudging(run.system, data)
     return run
 
 

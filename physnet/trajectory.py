@@ -22,10 +22,11 @@ _TOLERABLE = 0.05  # error of a state variable by step doubling, as a share of t
 class Trajectory(eqx.Module):
     """States in time. Leading sample axis where the inputs had one, then time.
 
-    times: s. state: shaped like the system's state, with a time axis. inputs: held ones without a time axis, others at
-    each time. converged: whether the engine reached the last time with every number finite. steps: of the engine.
-    error: of the state, in its unit, by step doubling (fixed steps; NaN where not checked), else None; see `Run`.
-    `outputs`, `energy` and `residual` are computed from the states when asked for.
+    times: s. state: shaped like the system's state, with a time axis. inputs: in the inputs' unit, held ones (*sample,
+    input), others at each time, (*sample, time, input). system: what moved. converged: whether the engine reached the
+    last time with every number finite. steps: of the engine. error: of the state, in its unit, by step doubling (fixed
+    steps; NaN where not checked), else None; see `Run`. `outputs`, `energy` and `residual` are computed from the states
+    when asked for.
     """
 
     times: Float[Array, " time"]
@@ -48,15 +49,19 @@ class Trajectory(eqx.Module):
 
     @property
     def residual(self) -> Float[Array, " *sample time"]:
-        """Relative residual at each time."""
+        """Relative residual at each time, dimensionless."""
         return self.measured()[2]
 
     def measured(self) -> tuple[Array, Array, Array]:
-        """(outputs, energy, residual) of every recorded state, computed together."""
+        """(outputs, energy, residual) of every recorded state, computed together.
+
+        Shapes (*sample, time, output), (*sample, time) and (*sample, time), in the unit of the outputs, that of the
+        energy and relative, as the properties of these names.
+        """
         return _measure(self)
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset over time. See `physnet.datasets`."""
+        """A `physnet-1` dataset over time. attributes: as for `physnet.to_dataset`."""
         from physnet.datasets import trajectory_dataset
 
         return trajectory_dataset(self, **attributes)
@@ -74,14 +79,14 @@ def integrate(
 ) -> Trajectory:
     """Follows ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given.
 
-    inputs: (input,) or (sample, input), switched on at times[0] and held; or a `Signal`, such as
-    `PiecewiseLinear(times, values)`, for inputs that change. times: (time,), s, increasing; the first is when
-    `initial` holds (the system's state of rest by default, a circuit's 0 V; with a leading sample axis for a batch).
-    engine: `FixedStep()` for systems that know their fastest rate (oscillators) and for delays, else
-    `Adaptive()`, implicit, since circuits are stiff; either takes its options. key: draws the thermal noise of a system
-    that has any. throw: raise ConvergenceError where a sample stops before the last time, or where its measured error
-    (fixed steps, no noise) is above 5 % of its largest state variable; with False `converged` and `error` say so, and
-    missing states are infinite or NaN.
+    system: what moves. inputs: (input,) or (sample, input), in the system's input unit, switched on at times[0] and
+    held; or a `Signal`, such as `PiecewiseLinear(times, values)`, for inputs that change. times: (time,), s,
+    increasing; the first is when `initial` holds (the system's state of rest by default, a circuit's 0 V; with a
+    leading sample axis for a batch). engine: `FixedStep()` for systems that know their fastest rate (oscillators) and
+    for delays, else `Adaptive()`, implicit, since circuits are stiff; either takes its options. key: draws the thermal
+    noise of a system that has any. throw: raise ConvergenceError where a sample stops before the last time, or where
+    its measured error (fixed steps, no noise) is above 5 % of its largest state variable; with False `converged` and
+    `error` say so, and missing states are infinite or NaN.
     Raises PhysnetError for times that do not increase, inputs that do not fit, systems confined to a box, a step too
     large, noise asked of a system without any, and an ensemble that does not fit in memory.
     """

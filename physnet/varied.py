@@ -19,11 +19,13 @@ class Varied(Resolving):
     """Takes numbers that change a system as its inputs, so that every sample of a batch is another device.
 
     Everything that takes a batch of inputs takes an ensemble of systems this way: `integrate`, `relax`, their engines
-    and relaxers, noise. system: the one to change, with `base`, its inputs, the same for all samples (its default
-    inputs where left out). place(system, values) -> system: the change, from one sample's values (`number`,),
-    traceable; a named function, not a new lambda for each call, which would compile again. names: of the values, for
-    datasets. Raises PhysnetError for a change that cannot be made, and (in `integrate`, `relax`) for values that make a
-    system without physical sense.
+    and relaxers, noise. Its inputs are these numbers, (number,), each in the unit that `place` takes it in.
+
+    system: the one to change. place: the change, place(system, values) -> system, from one sample's values (number,),
+    traceable; a named function, not a new lambda for each call, which would compile again. number: how many values.
+    base: the inputs of `system`, shape `system.input_shape` in their unit, the same for all samples; its default inputs
+    where left out. names: of the values, for datasets. Raises PhysnetError for a change that cannot be made, and (in
+    `integrate`, `relax`) for values that make a system without physical sense.
 
         def detune(system, values):  # Hz
             return eqx.tree_at(lambda s: s.frequency, system, system.frequency.at[1:].add(values))
@@ -105,7 +107,7 @@ class Varied(Resolving):
         return self.at(inputs).admissible(self.base)
 
     def at(self, inputs: Array) -> System:
-        """The system of one sample."""
+        """The system of one sample. inputs: its values, (number,), in the units that `place` takes."""
         return self.place(self.system, inputs)
 
     def under(self, inputs):

@@ -76,7 +76,7 @@ class Config:
 
     @property
     def betas(self) -> np.ndarray:
-        """The ladder of relative nudging strengths."""
+        """The ladder of relative nudging strengths, (beta,)."""
         decades = np.log10(self.largest_beta / self.smallest_beta)
         return np.geomspace(self.smallest_beta, self.largest_beta, round(decades * self.betas_per_decade) + 1)
 

@@ -1,8 +1,8 @@
 """The command: what it prints where, its exit status, and what is left on disk when something goes wrong."""
 
-import importlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from importlib import metadata
@@ -15,88 +15,7 @@ from physnet.cli import main
 from physnet.errors import PhysnetError
 from physnet.variable import Variable
 
-STUDY = '''"""Counts steps of a toy.
-
-More about it.
-"""
-
-from dataclasses import dataclass, replace
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the toy does."""
-
-    steps: int = 20
-    """How many steps (1)."""
-    step_voltage: float = 0.5
-    """Voltage of one step (V)."""
-    stop_at: int = -1
-    """Step at which someone presses Ctrl-C, -1 for never."""
-
-    def quick(self):
-        return replace(self, steps=2)
-
-
-def run(config, *, out=None, resume=False, progress=True):
-    import numpy as np
-
-    from physnet import provenance, results
-    from physnet.variable import Variable
-
-    done = list(results.open(out).voltage.values) if resume else []
-    attrs = provenance.collect(config, seed=0) | {"physnet_study": "toy_study"}
-    for step in range(len(done), config.steps):
-        if step == config.stop_at:
-            raise KeyboardInterrupt
-        done.append((step + 1) * config.step_voltage)
-        ds = results.to_dataset(
-            [(Variable("voltage", ("step",), "V", "voltage"), np.array(done))], title="toy", attrs=attrs
-        )
-        if out is not None:
-            results.save(ds, out, overwrite=step > 0 or out.exists())
-    return ds
-
-
-def figures(ds):
-    from matplotlib.figure import Figure
-
-    figure = Figure()
-    figure.add_subplot().plot(ds.voltage)
-    return {"voltage": figure}
-
-
-def summary(ds):
-    return f"reached {float(ds.voltage[-1])} V in {ds.sizes['step']} steps"
-'''
-
-
-@pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """A package of studies, registered as an installed one would be, and an empty working folder."""
-    package = tmp_path / "toy_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("raise RuntimeError('listing studies must not import them')\n")
-    (package / "_helper.py").write_text("")
-    (package / "broken.py").write_text('"""A broken one."""\nimport nothing_of_this_name\n')
-    (package / "unfinished.py").write_text('"""An unfinished one."""\n')
-    (package / "toy_study.py").write_text(STUDY)
-    entry = metadata.EntryPoint("toys", "toy_package", discovery.GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] * (group == discovery.GROUP))
-    monkeypatch.syspath_prepend(tmp_path)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    yield package
-    for name in [name for name in sys.modules if name.split(".")[0] == "toy_package"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def importable(toy):
-    (toy / "__init__.py").write_text("")
-    importlib.invalidate_caches()
-    return toy
+pytest_plugins = ("toys",)
 
 
 def voltages(path="toy-study.nc"):
@@ -236,13 +155,16 @@ def test_resume_refuses_files_that_are_not_its_own(importable, capsys):
         (["run", "toy-study", "--step", "3"], 2, "--steps"),
         (["run", "toy-study", "--steps", "three"], 2, "three"),
         (["run", "toystudy"], 2, "Did you mean 'toy-study'?"),
-        (["run"], 2, "name the study first. Studies: broken, toy-study"),
+        (["run"], 2, "name the study first, or a result to repeat (--from FILE). Studies: broken, toy-study"),
         (["run", "broken"], 1, "cannot be imported"),
         (["runn"], 2, "unknown command 'runn'. Did you mean 'run'?"),
         (["--versoin"], 2, "unknown option '--versoin'. Did you mean '--version'?"),
         (["inspect"], 2, "FILE"),
         (["inspect", "a.nc"], 1, "a.nc does not exist"),
         (["figures", "a.nc"], 1, "a.nc does not exist"),
+        (["figures", "a.nc", "--format", "gif"], 2, "invalid choice: 'gif'"),
+        (["figures", "a.nc", "--dpi", "0"], 2, "'0' is no resolution; give 1 to 2400 dots per inch"),
+        (["figures", "a.nc", "--dpi", "fine"], 2, "'fine' is no resolution"),
         (["list", "--long"], 2, "--long"),
     ],
 )
@@ -257,14 +179,24 @@ def test_errors_are_clear_and_change_nothing(importable, tmp_path, capsys, argum
 # Inspecting and drawing.
 
 
-def test_figures_are_drawn_from_the_file(importable, capsys):
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG\r\n\x1a\n"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
+def test_figures_are_drawn_from_the_file(importable, capsys, kind, start):
     main(["run", "toy-study", "--quick"])
     capsys.readouterr()
-    assert main(["figures", "toy-study.nc", "--out", "deep/pictures"]) == 0
-    path = os.path.join("deep", "pictures", "voltage.png")
+    assert main(["figures", "toy-study.nc", "--out", "deep/pictures", "--format", kind]) == 0
+    path = os.path.join("deep", "pictures", f"voltage.{kind}")
     assert capsys.readouterr().out == f"{path}\n"
+    assert os.listdir("deep/pictures") == [f"voltage.{kind}"]
     with open(path, "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+        assert file.read(8).startswith(start)
+
+
+def test_the_resolution_of_figures(importable):
+    main(["run", "toy-study", "--quick"])
+    assert main(["figures", "toy-study.nc", "--dpi", "50"]) == 0
+    with open("figures/voltage.png", "rb") as file:
+        width, height = struct.unpack(">II", file.read(24)[16:])
+    assert (width, height) == (320, 240)  # matplotlib's 6.4 by 4.8 inches
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from physnet import Centred, Clamped, PhysnetError, SquaredError, discovery, ep_gradient, results
+from physnet.repeat import repeat
 from studies import _circuit_copies as copies
 from studies import _flow_runs, flow_network
 from studies._iris_data import class_means, iris, nearest
@@ -27,6 +28,10 @@ def test_both_rules_learn_iris(learned):
     assert (ds.train_cost[..., -1] < 0.5 * ds.train_cost[..., 0]).all()
     assert (ds.test_accuracy[..., -1] >= 0.95).all()
     assert (ds.software_accuracy > 0.8).all()
+
+
+def test_its_file_repeats_itself(learned, tmp_path):
+    assert repeat(learned, tmp_path / "again.nc", progress=False).agree
 
 
 def test_its_file_holds_what_it_promises(learned):

@@ -1,5 +1,7 @@
 """fit(): it learns, it keeps to the bounds, it says what did not settle, and it resumes to the same numbers."""
 
+import json
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,20 @@ import optax
 import pytest
 
 from circuits import BlockDescent, IdealDiode, LayeredNetwork
-from physnet import Centred, ConvergenceError, Data, OneSided, PhysnetError, SquaredError, fit, results
-from physnet.trainer import correctly_classified
+from physnet import (
+    Centred,
+    ConvergenceError,
+    Data,
+    OneSided,
+    PhysnetError,
+    SquaredError,
+    checkpoint,
+    files,
+    fit,
+    results,
+)
+from physnet.parameters import trainable_mask
+from physnet.trainer import Trainer, correctly_classified
 
 RELAXER = BlockDescent(tolerance=1e-6, nudged_tolerance=1e-4)
 OPTIMISER = optax.sgd(0.05, momentum=0.5)
@@ -122,7 +136,14 @@ def test_nothing_is_left_to_do(unbroken):
     assert again.epochs == 6
 
 
-def test_only_the_same_run_resumes(unbroken, tmp_path):
+def test_a_job_killed_before_its_first_epoch_starts_anew(tmp_path):
+    path = tmp_path / "run.nc"
+    assert train(1, out=path, resume=True).epochs == 1
+    assert train(2, out=path, resume=True).epochs == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.nc"]
+
+
+def test_only_the_same_run_resumes(unbroken):
     path = unbroken[1]
     with pytest.raises(PhysnetError, match="holds another run .*name: 'three patterns' in the file, 'other' now"):
         train(7, out=path, resume=True, config={"name": "other"})
@@ -137,16 +158,67 @@ def test_only_the_same_run_resumes(unbroken, tmp_path):
         train(7, out=path, resume=True, **fit_other)
     with pytest.raises(PhysnetError, match="optimiser"):
         train(7, out=path, resume=True, optimiser=optax.adam(0.1))
+    with pytest.raises(PhysnetError, match=r"the optimiser makes other steps .*\(learning rate"):
+        train(7, out=path, resume=True, optimiser=optax.sgd(0.0501, momentum=0.5))
     with pytest.raises(PhysnetError, match="input_gain: another value"):
         train(7, out=path, resume=True, system=eqx.tree_at(lambda net: net.input_gain, network(), jnp.asarray(5.0)))
     with pytest.raises(PhysnetError, match="data"):
         train(7, out=path, resume=True, data=data(seed=3))
     with pytest.raises(PhysnetError, match="holds 6 epochs already; epochs=5"):
         train(5, out=path, resume=True)
-    with pytest.raises(PhysnetError, match="missing"):
-        train(7, out=tmp_path / "missing.nc", resume=True)
     with pytest.raises(PhysnetError, match="needs out=FILE"):
         train(7, resume=True)
+
+
+SCHEDULE = optax.piecewise_constant_schedule(0.05, {50_000: 0.1})
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        (optax.sgd(0.05, momentum=0.5), optax.sgd(0.0501, momentum=0.5)),
+        (optax.sgd(0.05, momentum=0.5), optax.sgd(0.05, momentum=0.6)),
+        (optax.sgd(0.05), optax.sgd(-0.05)),
+        (optax.chain(optax.clip(20.0), optax.sgd(0.05)), optax.chain(optax.clip(30.0), optax.sgd(0.05))),
+        (optax.sgd(SCHEDULE), optax.sgd(lambda count: 0.05 + 0 * count)),
+        (optax.adamw(1e-3, weight_decay=1e-2), optax.adamw(1e-3, weight_decay=1e-3)),
+        (optax.MultiSteps(optax.sgd(0.05), 4), optax.MultiSteps(optax.sgd(0.06), 4)),
+    ],
+)
+def test_what_an_optimiser_does_is_compared(first, other):
+    def kept(optimiser):
+        network_, parts = network(), (SquaredError(), Centred(0.05), None, RELAXER, optimiser, {}, 5)
+        state = optimiser.init(eqx.filter(network_, trainable_mask(network_)))
+        return checkpoint.settings(network_, Trainer(*parts), state, data())
+
+    assert kept(first)["optimiser"] == kept(other)["optimiser"]  # states of one shape
+    assert checkpoint.differences(kept(first), kept(first)) == []
+    assert "makes other steps" in checkpoint.differences(kept(first), kept(other))[0]
+
+
+def test_a_file_from_before_the_steps_were_kept_resumes(unbroken, tmp_path):
+    ds = results.open(unbroken[1])
+    kept = json.loads(ds.attrs["physnet_fit"])
+    assert len(kept.pop("updates").split()) > 10
+    path = results.save(ds.assign_attrs(physnet_fit=json.dumps(kept)), tmp_path / "old.nc")
+    assert train(6, out=path, resume=True, optimiser=optax.sgd(0.07, momentum=0.5)).epochs == 6
+
+
+def test_an_optimiser_that_draws_resumes_to_the_same_numbers(tmp_path):
+    noisy = optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(3)), optax.sgd(0.05))
+    options = {"optimiser": noisy, "test": None, "probe": None}
+    whole = train(3, out=tmp_path / "whole.nc", **options)
+    train(1, out=tmp_path / "broken.nc", **options)
+    broken = train(3, out=tmp_path / "broken.nc", resume=True, **options)
+    np.testing.assert_array_equal(broken.system.conductances[0], whole.system.conductances[0])
+
+
+def test_a_second_run_on_the_same_file_is_refused(unbroken):
+    path = unbroken[1]
+    before = path.read_bytes()
+    with files.sole_writer(path), pytest.raises(PhysnetError, match="being written by process"):
+        train(7, out=path, resume=True)
+    assert path.read_bytes() == before
 
 
 def test_unsettled_states_stop_the_training_or_are_counted():

@@ -67,6 +67,8 @@ class Element(Component):
     the element, to the second, in A. Methods act on arrays of voltages and broadcast over the fields.
 
     A subclass states its current law and its integral; where its law is not a current, `law` says what it fixes.
+
+    Methods take voltage: V, of any shape (...) that broadcasts with the fields.
     """
 
     # current: i(v), a term of the energy. charge: q(v), no direct current. inequality: a bound on the voltage, with no
@@ -86,7 +88,9 @@ class Element(Component):
         """Q(v) = integral of i(u) du from 0 to v, W: what the steady state makes smallest in total."""
 
     def knee(self, current: Float[Array, ""]) -> Float[Array, "..."] | None:
-        """The voltage, V, at which an exponential element carries `current` (A, positive); None for gentler laws.
+        """The voltage, V, at which an exponential element carries a current; None for gentler laws.
+
+        current: A, positive.
 
         Newton's method follows the load line of such an element instead of its tangent, and damped descents continue
         the law linearly beyond it, where the exponential could overflow.
@@ -96,17 +100,18 @@ class Element(Component):
     def reverse_knee(self, current: Float[Array, ""]) -> Float[Array, "..."] | None:
         """The voltage, V, below 0, at which an element that is exponential in reverse carries -current; else None.
 
-        Only for elements that have a `knee`: current (A) is positive here too.
+        Only for elements that have a knee. current: A, positive here too.
         """
         return None
 
     def on_load_line(
         self, source: Float[Array, "..."], conductance: Float[Array, "..."], start: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        """The voltage, V, at which i(v) + g v = J: the element fed by a current J (A) through a shunt g (S, above 0).
+        """The voltage, V, at which i(v) + g v = J: the element fed by a current J beside a shunt g.
 
-        start: V, a voltage to search from. A monotone law has exactly one such voltage. The default is a bracketed
-        Newton search; an element that knows a closed form (a junction: Lambert's W) gives it.
+        source: J, A. conductance: g, S, above 0. start: V, a voltage to search from. A monotone law has exactly one
+        such voltage. The default is a bracketed Newton search; an element that knows a closed form (a junction:
+        Lambert's W) gives it.
         """
         from circuits.load_line import bracketed
 
@@ -125,6 +130,9 @@ class MultiTerminal(Component):
     with the fields. A current is positive from its node into the element, A. Currents need not sum to zero: what is
     missing flows to ground (the supply of an amplifier).
 
+    Methods take potentials: V, (terminal, ...). own: A, the branch current of an element that has one, else 0. sensed:
+    A, the current of the voltage source that the element senses, else 0.
+
     terminals: their names, in the order in which nodes are given. has_branch: the element carries an unknown current of
     its own, `own` (A), which `constraint` determines (an ideal source). senses: it reads the current through a named
     voltage source, `sensed` (A, from plus through the source to minus).
@@ -142,7 +150,7 @@ class MultiTerminal(Component):
     def currents(
         self, potentials: Float[Array, "terminal ..."], own: Float[Array, "..."], sensed: Float[Array, "..."]
     ) -> Float[Array, "terminal ..."]:
-        """Current, A, into the element at each terminal. own, sensed: 0 for elements that have none."""
+        """Current, A, into the element at each terminal."""
 
     def constraint(
         self, potentials: Float[Array, "terminal ..."], own: Float[Array, "..."], sensed: Float[Array, "..."]
@@ -190,17 +198,21 @@ def _is_real(value) -> bool:
 
 
 def first_not(condition, values) -> float | None:
-    """The first of `values` for which `condition` does not hold; None if it holds for all. NaN never holds."""
+    """The first of the values, in their unit, for which a condition does not hold, else None. NaN never holds.
+
+    condition: a function of an array to booleans, such as `above_zero`. values: a number or an array, in any unit,
+    which is that of the result.
+    """
     values = np.ravel(np.asarray(values, dtype=float))
     wrong = ~condition(values)
     return float(values[np.argmax(wrong)]) if wrong.any() else None
 
 
 def at_least_zero(values):
-    """True where a value is finite and not negative."""
+    """True where a value is finite and not negative. values: an array of numbers in any unit."""
     return (values >= 0) & np.isfinite(values)
 
 
 def above_zero(values):
-    """True where a value is finite and positive."""
+    """True where a value is finite and positive. values: an array of numbers in any unit."""
     return (values > 0) & np.isfinite(values)

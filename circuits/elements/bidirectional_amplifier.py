@@ -16,8 +16,8 @@ class BidirectionalAmplifier(MultiTerminal):
     circuit reciprocal, so that equilibrium propagation holds. The difference of the two currents returns through
     ground, by the supply. Convex: one operating point.
 
-    amplifier_conductance: g, S, at least 0, which learns. amplifier_gain: A, of either sign, not 0. Raises
-    PhysnetError for values outside these ranges. Kendall et al. 2020, arXiv:2006.01981.
+    amplifier_conductance: g, S, at least 0, which learns. amplifier_gain: A, dimensionless, of either sign, not 0.
+    Raises PhysnetError for values outside these ranges. Kendall et al. 2020, arXiv:2006.01981.
     """
 
     amplifier_conductance: Float[Array, "*element"] | float

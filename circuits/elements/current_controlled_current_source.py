@@ -11,8 +11,8 @@ from circuits.elements.fields import fixed
 class CurrentControlledCurrentSource(MultiTerminal):
     """Drives i = A i_sensed through itself from plus to minus, i_sensed being the current through a voltage source.
 
-    A current is positive from plus through a source to minus, in both. current_gain: A, of either sign. Raises
-    PhysnetError unless finite.
+    A current is positive from plus through a source to minus, in both. current_gain: A, dimensionless, of either sign.
+    Raises PhysnetError unless finite.
     """
 
     current_gain: Float[Array, "*element"] | float

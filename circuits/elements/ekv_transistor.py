@@ -18,7 +18,7 @@ class EKVTransistor(MultiTerminal):
     bulk. For p channels every voltage and current is turned round; V_T0 keeps the sign of SPICE (negative for an
     enhancement p channel). Not reciprocal: it has no co-content.
 
-    transconductance_parameter: beta, A/V^2, above 0. threshold: V_T0, V. slope_factor: n, at least 1.
+    transconductance_parameter: beta, A/V^2, above 0. threshold: V_T0, V. slope_factor: n, dimensionless, at least 1.
     thermal_voltage: Vt = k T / q, V, above 0. polarity: +1 for an n channel, -1 for a p channel.
     Raises PhysnetError for values outside these ranges. Enz, Krummenacher & Vittoz 1995, doi:10.1007/BF01239381.
     """

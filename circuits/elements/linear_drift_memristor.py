@@ -19,10 +19,10 @@ class LinearDriftMemristor(Element):
     the element is a resistor, Q = v^2 / 2R. `state_rate` and `pulsed` move it. The window of Joglekar stops the drift
     at both ends, and at the ends themselves it is 0: a state of exactly 0 or 1 never leaves.
 
-    state: w. on_resistance, off_resistance: ohm, above 0, the second at least the first. mobility: k = mu / D^2,
-    1/(V s), of dopants over film thickness squared (1e-14 m2/(V s) over (10 nm)^2 is 100). window: p, a whole number
-    above 0; large p leaves the drift linear but at the ends. Raises PhysnetError for values outside these ranges.
-    Strukov et al. 2008, doi:10.1038/nature06932; Joglekar & Wolf 2009, doi:10.1088/0143-0807/30/4/001.
+    state: w, dimensionless. on_resistance, off_resistance: ohm, above 0, the second at least the first. mobility: k =
+    mu / D^2, 1/(V s), of dopants over film thickness squared (1e-14 m2/(V s) over (10 nm)^2 is 100). window: p, a whole
+    number above 0; large p leaves the drift linear but at the ends. Raises PhysnetError for values outside these
+    ranges. Strukov et al. 2008, doi:10.1038/nature06932; Joglekar & Wolf 2009, doi:10.1088/0143-0807/30/4/001.
     """
 
     state: Float[Array, "*element"] | float = 0.5
@@ -49,20 +49,21 @@ class LinearDriftMemristor(Element):
         return 0.5 * voltage**2 / self.resistance
 
     def state_rate(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
-        """dw/dt, 1/s, under a voltage (V)."""
+        """dw/dt, 1/s, under a voltage, V."""
         drift = self.mobility * self.on_resistance * self.current(voltage)
         return drift * (1 - (2 * self.state - 1) ** (2 * self.window))
 
     def with_state(self, state: Float[Array, "*element"] | float) -> "LinearDriftMemristor":
-        """The same element in another state."""
+        """The same element in another state. state: w, dimensionless."""
         return LinearDriftMemristor(state, self.on_resistance, self.off_resistance, self.mobility, self.window)
 
     def pulsed(
         self, voltage: Float[Array, "*element"] | float, duration: Float[Array, "*element"] | float
     ) -> "LinearDriftMemristor":
-        """The element after `duration` (s, at least 0) at a constant voltage (V), to a relative 1e-9 of the state.
+        """The element after a time at a constant voltage, to a relative 1e-9 of the state.
 
-        Followed in log(w / (1 - w)), which has no ends to run into. Raises PhysnetError for a negative duration.
+        voltage: V. duration: s, at least 0. Followed in log(w / (1 - w)), which has no ends to run into. Raises
+        PhysnetError for a negative duration.
         """
         check_pulse(voltage, duration)
         fields = (self.state, self.on_resistance, voltage)

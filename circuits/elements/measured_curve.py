@@ -56,8 +56,8 @@ class MeasuredCurve(Element):
     def from_csv(cls, path: str | Path) -> "MeasuredCurve":
         """A curve from a text file: two columns, voltage in V and current in A, separated by a comma.
 
-        Empty lines and lines that start with # are passed over, and so is one heading. Raises PhysnetError that names
-        the file and the line for anything else, and what the table itself must meet.
+        path: of the file. Empty lines and lines that start with # are passed over, and so is one heading. Raises
+        PhysnetError that names the file and the line for anything else, and what the table itself must meet.
         """
         path = Path(path)
         try:

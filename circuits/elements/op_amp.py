@@ -10,8 +10,9 @@ from circuits.elements.fields import fixed
 class OpAmp(MultiTerminal):
     """Holds v_output = A (v_plus - v_minus) + R_o i, i being the current into the output; its inputs draw none.
 
-    The output current returns through ground, by the supply; the output does not saturate. open_loop_gain: A, above
-    0. output_resistance: R_o, ohm, at least 0. Raises PhysnetError for values outside these ranges.
+    The output current returns through ground, by the supply; the output does not saturate. open_loop_gain: A,
+    dimensionless, above 0. output_resistance: R_o, ohm, at least 0. Raises PhysnetError for values outside these
+    ranges.
     """
 
     open_loop_gain: Float[Array, "*element"] | float = 1e5

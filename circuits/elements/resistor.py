@@ -28,6 +28,7 @@ class Resistor(Element):
 
     @property
     def kind(self):
+        """What a dataset calls it: resistor, or fixed_resistor where its conductance does not learn."""
         return "resistor" if self.trainable else "fixed_resistor"
 
     def current(self, voltage):

@@ -30,7 +30,7 @@ class ShockleyDiode(Element):
     def at_temperature(
         cls, saturation_current: float = 1e-14, *, ideality: float = 1.0, temperature: float = 300.0
     ) -> "ShockleyDiode":
-        """A diode with thermal voltage n k T / q. ideality: n, 1 to 2 for real junctions. temperature: T, K."""
+        """A diode with thermal voltage n k T / q. ideality: n, dimensionless, 1 to 2. temperature: T, K."""
         for name, value, unit in (("ideality", ideality, ""), ("temperature", temperature, " K")):
             if not (value > 0 and np.isfinite(value)):
                 raise PhysnetError(f"ShockleyDiode: {name} {value:.6g}{unit}; it must be finite and above 0.")

@@ -17,9 +17,10 @@ class ThresholdMemristor(Element):
     This is VTEAM with exponential windows, so that w approaches its ends and never passes them; there a positive
     voltage moves towards off, which is this element turned round.
 
-    state: w, 0 (off) to 1 (on). on_conductance, off_conductance: S, above 0, the first at least the second.
-    set_threshold: v_set, V, above 0. reset_threshold: v_reset, V, below 0. set_rate, reset_rate: r, 1/s, at twice the
-    threshold, above 0. exponent: n, above 0. Raises PhysnetError for values outside these ranges.
+    state: w, 0 (off) to 1 (on), dimensionless. on_conductance, off_conductance: S, above 0, the first at least the
+    second. set_threshold: v_set, V, above 0. reset_threshold: v_reset, V, below 0. set_rate, reset_rate: r, 1/s, at
+    twice the threshold, above 0. exponent: n, above 0, dimensionless. Raises PhysnetError for values outside these
+    ranges.
     Kvatinsky et al. 2015, doi:10.1109/TCSII.2015.2433536.
     """
 
@@ -59,12 +60,12 @@ class ThresholdMemristor(Element):
         return rate(self.set_rate, self.set_threshold), rate(self.reset_rate, self.reset_threshold)
 
     def state_rate(self, voltage: Float[Array, "..."]) -> Float[Array, "..."]:
-        """dw/dt, 1/s, under a voltage (V)."""
+        """dw/dt, 1/s, under a voltage, V."""
         setting, resetting = self._rates(voltage)
         return setting * (1 - self.state) - resetting * self.state
 
     def with_state(self, state: Float[Array, "*element"] | float) -> "ThresholdMemristor":
-        """The same element in another state."""
+        """The same element in another state. state: w, dimensionless."""
         return ThresholdMemristor(
             state,
             self.on_conductance,

@@ -57,7 +57,7 @@ class TunnelDiode(Element):
         )
 
     def knee(self, current):
-        """The highest voltage, V, at which it carries `current`: a bound on what that current can bring about.
+        """The highest voltage, V, at which it carries `current` (A): a bound on what that current can bring about.
 
         Beyond 2 Vp the law is convex: Newton's method comes down to the crossing from where the junction alone would
         carry the current. Where there is none it passes the valley, and starts again from 0 V, up the concave first

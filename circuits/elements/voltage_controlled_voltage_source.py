@@ -11,8 +11,8 @@ from circuits.elements.fields import fixed
 class VoltageControlledVoltageSource(MultiTerminal):
     """Holds v_output+ - v_output- = A (v_control+ - v_control-), whatever its current; its controls draw none.
 
-    Its own current is positive from output plus through the source to output minus. voltage_gain: A, of either sign.
-    Raises PhysnetError unless finite.
+    Its own current is positive from output plus through the source to output minus. voltage_gain: A, dimensionless, of
+    either sign. Raises PhysnetError unless finite.
     """
 
     voltage_gain: Float[Array, "*element"] | float

@@ -22,9 +22,10 @@ GMIN = 1e-12  # S, SPICE's own default
 class SpiceDeck:
     """What a SPICE deck says.
 
-    circuit: its elements, names in lower case, subcircuits expanded (x1.r1). analyses: OpCard, DcCard and TranCard, in
-    order. temperature, nominal: TEMP and TNOM, K. gmin: S. options: of .options, as given. waveforms: what sources do
-    in time, by their names. locations: file and line of every element. notes: what was passed over, one sentence each.
+    title: its first line. name: of the file, for messages. circuit: its elements, names in lower case, subcircuits
+    expanded (x1.r1). analyses: OpCard, DcCard and TranCard, in order. temperature, nominal: TEMP and TNOM, K. gmin: S.
+    options: of .options, as given. waveforms: what sources do in time, by their names. locations: file and line of
+    every element. notes: what was passed over, one sentence each.
     """
 
     title: str
@@ -40,14 +41,17 @@ class SpiceDeck:
     notes: tuple[str, ...]
 
     def build(self, inputs=(), outputs=None, **options):
-        """As Circuit.build; errors name the file, and the line of the element or node that they are about."""
+        """The system; errors name the file, and the line of the element or node that they are about.
+
+        inputs, outputs, options: as for `Circuit.build`.
+        """
         try:
             return self.circuit.build(inputs, outputs, **options)
         except PhysnetError as error:
             raise self.located(error) from None
 
     def located(self, error: PhysnetError) -> PhysnetError:
-        """The error with the place in the deck that it is about, as well as its text tells."""
+        """`error` with the place in the deck that it is about, as well as its text tells."""
         words = re.findall(r"[^\s,:;()\"']+", str(error))
         for word in words:
             where = self.locations.get(word.rstrip("."))
@@ -68,7 +72,7 @@ class SpiceDeck:
 def read_spice(path, *, gmin: float | None = None) -> SpiceDeck:
     """Reads a SPICE deck: R, C, D, V, I, E, F, G, H, M (level 1) and X, with .model, .param, .subckt and .include.
 
-    Its first line is the title. Names and nodes are folded to lower case; node 0 (or gnd) is ground.
+    path: of the deck. Its first line is the title. Names and nodes are folded to lower case; node 0 (or gnd) is ground.
     gmin: S, the conductance that stands beside every junction; by default that of .options, or 1e-12 S.
     Raises PhysnetError naming file and line for what cannot be read, and what is supported instead.
     """
@@ -77,7 +81,10 @@ def read_spice(path, *, gmin: float | None = None) -> SpiceDeck:
 
 
 def parse_spice(text: str, *, name: str = "deck", folder: str | Path = ".", gmin: float | None = None) -> SpiceDeck:
-    """Reads a deck from its text. name: how messages call it. folder: where .include looks."""
+    """Reads a deck from its text. Errors as those of `read_spice`.
+
+    text: the deck. name: how messages call it. folder: where .include looks. gmin: as for `read_spice`.
+    """
     notes: list[str] = []
     title, lines = deck_lines(text, name, Path(folder), notes)
     start = Where(name, 1)

@@ -20,7 +20,8 @@ class Plot:
     """What one analysis gave. kind: such as 'Operating Point'. values: by name, a row for each point.
 
     potentials: by node, V, without those within an element, which ngspice does not write. currents: by voltage source,
-    A, from plus through the source to minus. axis: the swept value or the time, s; None for an operating point.
+    A, from plus through the source to minus. axis: (point,), the swept value or the time, s; None for an operating
+    point.
     """
 
     kind: str
@@ -79,7 +80,7 @@ def run_all(deck: str | Path, *, timeout: float = 120.0) -> list[Plot]:
 
 
 def read_raw(data: bytes) -> list[Plot]:
-    """The plots of a binary raw file, in its order."""
+    """The plots of a binary raw file, in its order. data: the bytes of the file."""
     plots, at = [], 0
     while (start := data.find(b"Binary:\n", at)) >= 0:
         header = data[at:start].decode("utf-8", "replace")
@@ -118,7 +119,10 @@ def _source_name(name: str) -> str:
 
 
 def with_absolute_includes(deck: str, folder: Path) -> str:
-    """The deck with the paths of its .include lines made absolute, so that it can be run from elsewhere."""
+    """The deck with the paths of its .include lines made absolute, so that it can be run from elsewhere.
+
+    deck: its text. folder: that the paths start from.
+    """
 
     def absolute(match):
         path = Path(match[2].strip("\"' "))

@@ -20,7 +20,7 @@ _OPTIONS = ".options temp=27 tnom=27 gmin=1e-18 reltol=1e-9 abstol=1e-15 vntol=1
 
 @dataclass(frozen=True)
 class SpiceText:
-    """A deck as text. nodes, elements: the names that they have in it, by their own."""
+    """A deck as text. text: its lines. nodes, elements: the names that they have in it, by their own."""
 
     text: str
     nodes: dict[str, str]
@@ -30,9 +30,9 @@ class SpiceText:
 def write_spice(
     circuit, path, *, phases=None, inputs=None, outputs=None, title="physnet circuit", digits=17, overwrite=False
 ) -> Path:
-    """Writes a deck that ngspice reads, and returns its path. Arguments as for `spice_text`.
+    """Writes a deck that ngspice reads, and returns its path. Other arguments as for `spice_text`.
 
-    Raises PhysnetError for a path that cannot be written, or that exists while `overwrite` is False.
+    path: of the deck. Raises PhysnetError for a path that cannot be written, or that exists while `overwrite` is False.
     """
     from physnet import results
 
@@ -57,6 +57,7 @@ def spice_text(
 ) -> SpiceText:
     """The deck of a circuit, or of the system that it became (with its trained conductances).
 
+    circuit: the circuit, or the system. title: the first line of the deck.
     inputs: values of sources, V or A: a mapping from name to value, or, for a system, an array in its own order.
     phases: pairs (name, nudge), nudge None for the free phase, else a `Nudge` by SquaredError. The circuit then stands
         in the deck once, as a subcircuit, and once as x<name> for each phase, where node n is x<name>.n: the nudge is a

@@ -16,8 +16,8 @@ class Adaptive(Engine):
     """A diffrax solver with step-size control; each sample takes its own steps.
 
     solver: Kvaerno5 by default, implicit, since circuits are stiff; with noise `diffrax.ShARK`, for additive noise.
-    rtol, atol: error of a step, atol in the state's unit; 1e-8 and 1e-10 in double, 1e-5 and 1e-6 in single precision;
-    with noise 1e-3 and 1e-5, where each step's strong error is at stake. max_steps: per sample.
+    rtol, atol: error of a step, rtol relative, atol in the state's unit; 1e-8 and 1e-10 in double, 1e-5 and 1e-6 in
+    single precision; with noise 1e-3 and 1e-5, where each step's strong error is at stake. max_steps: per sample.
     adjoint: how derivatives go through it (`diffrax.ForwardMode()`, or `RecursiveCheckpointAdjoint()` for reverse).
     """
 
@@ -40,7 +40,11 @@ class Adaptive(Engine):
         return _run(self, system, signal, times, initial, keys)
 
     def follow(self, system, signal, times, initial, key=None):
-        """(states at `times`, steps, reached) of one sample: the traceable core, for derivatives through a run."""
+        """(states at `times`, steps, reached) of one sample: the traceable core, for derivatives through a run.
+
+        Each leaf of the states is (time, ...). signal: the inputs of one sample in time. initial: its state at
+        times[0], shaped like the system's. key: a JAX random key, for its noise.
+        """
         start, unravel = ravel_pytree(initial)
         start = start.astype(times.dtype)
 

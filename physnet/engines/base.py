@@ -32,6 +32,10 @@ class Engine(eqx.Module):
     """Integrates ds/dt = vector_field(s, inputs(t)), with the system's noise where a key is given.
 
     advice: what may help where a run stops early, for the message.
+
+    Methods take these. system: what moves. noisy: whether its noise will be drawn. signal: its inputs in time, of a
+    batch. times: (time,), s, increasing. initial: the states at times[0], shaped like the system's, with a leading
+    sample axis. key: a JAX random key for the noise, None for a run without it.
     """
 
     advice: ClassVar[str] = "Try an earlier end"
@@ -46,7 +50,7 @@ class Engine(eqx.Module):
 
 
 def tree_finite(tree: Any) -> Array:
-    """Whether every number of a pytree is finite."""
+    """Whether every number of `tree`, a pytree of arrays, is finite: shape ()."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 

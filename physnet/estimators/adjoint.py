@@ -48,6 +48,9 @@ class RecurrentBackpropagation(Estimator):
     seconds), and g = dC/dtheta + lambda . d(one step)/dtheta. One vector-Jacobian product a step and no memory of the
     past; what is missing after K steps falls as (spectral radius of M)^K, and equals K-step backpropagation through
     time. Almeida 1987; Pineda 1987, doi:10.1103/PhysRevLett.59.2229; Liao et al. 2018, arXiv:1803.06396.
+
+    steps: K, how many, at least 1. step: s, of explicit Euler steps of a system in continuous time; by default one over
+    the system's fastest rate, or the longest at which no mode of its Jacobian overshoots.
     """
 
     steps: int = eqx.field(static=True)

@@ -21,9 +21,14 @@ _NEUTRAL = 1e-9  # growth rates below this share of the fastest are those of dir
 
 
 class Estimator(eqx.Module):
-    """A way to dC/dtheta at the free steady state. Final classes carry `relaxer`, which settles the free phase.
+    """A way to dC/dtheta at the free steady state.
 
     Two estimators are compared on the same free state: `estimate` takes it, `__call__` settles it first.
+
+    Final classes carry relaxer: what settles the free phase; the system's own by default. Methods take these. system:
+    the system in its free phase. inputs, targets: (sample, input) and (sample, output), in the unit of its inputs and
+    outputs. cost: what gradients are of. free: the free equilibria, (sample, ...). key: a JAX random key, for
+    estimators that draw.
     """
 
     relaxer: eqx.AbstractVar[Relaxer | None]
@@ -47,11 +52,17 @@ class Estimator(eqx.Module):
         for states that did not settle."""
 
     def with_beta(self, beta: float) -> "Estimator":
-        """The same at another nudging strength, relative to the nudging scale; itself where it does not nudge."""
+        """The same at another nudging strength; itself where it does not nudge.
+
+        beta: relative, in units of the nudging scale.
+        """
         return self
 
     def with_steps(self, steps: int) -> "Estimator":
-        """The same after another number of steps; itself where it has no such number, or settles to the end."""
+        """The same after another number of steps; itself where it has no such number, or settles to the end.
+
+        steps: how many steps of the system's own relaxation, at least 1.
+        """
         return self
 
     def noisy(
@@ -68,8 +79,9 @@ class Estimator(eqx.Module):
     ) -> System | None:
         """Gradients (draw, ...) while noise is added to what is read of each state; None where no state is read.
 
-        noise: standard deviation of each coordinate, in units of the root mean square over coordinates of the
-        displacement (of = "displacement") or of the free state ("state"). keys: (draw,).
+        noise: standard deviation of each coordinate, in units of the root mean square over coordinates of what `of`
+        names. of: "displacement", of a nudged phase from the free one, or "state", the free state. keys: JAX random
+        keys, (draw,).
         """
         return None
 
@@ -85,7 +97,8 @@ class Estimator(eqx.Module):
     ) -> EPGradient:
         """The gradient of the mean cost, shaped like the system; arguments and result as for `ep_gradient`.
 
-        Raises PhysnetError where the estimator refuses, ConvergenceError where a state did not settle and `throw`.
+        throw: raise where a state does not settle; with False `converged` of the result says so. Raises PhysnetError
+        where the estimator refuses, ConvergenceError where a state did not settle and `throw`.
         """
         where = type(self).__name__
         reason = self.refuses(system, cost)

@@ -32,8 +32,8 @@ from physnet.system import System
 class ForwardMode(Estimator):
     """The limit of Equilibrium Propagation as beta goes to 0: d = ds/d(beta) at 0, read off by a learning rule.
 
-    steps None: d is solved for, J d = -dr/d(beta), J the Jacobian of the nudged residual r at the free state. Else d
-    follows `steps` steps of the nudged relaxation as its tangent, d <- M d + d(one step)/d(beta), from 0: what a
+    steps: with None d is solved for, J d = -dr/d(beta), J the Jacobian of the nudged residual r at the free state. Else
+    d follows this many steps of the nudged relaxation as its tangent, d <- M d + d(one step)/d(beta), from 0: what a
     nudged phase of that many steps shows. rule: as for `ep_gradient`; the exact one by default. step: s, of explicit
     Euler steps of a system in continuous time.
     """

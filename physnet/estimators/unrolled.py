@@ -28,6 +28,9 @@ class TruncatedBPTT(Estimator):
     as beta goes to 0 (Ernoult, Grollier, Querlioz, Bengio & Scellier 2019, arXiv:1905.13633). Synchronous steps of
     the map for systems that iterate one, else explicit Euler steps of `step` seconds. The states of all steps are
     kept, parameters are not.
+
+    steps: K, how many, at least 1. step: s, of explicit Euler steps of a system in continuous time; by default one over
+    the system's fastest rate, or the longest at which no mode of its Jacobian overshoots.
     """
 
     steps: int = eqx.field(static=True)

@@ -36,9 +36,10 @@ class Basins:
     """The share of the starting states that each stable equilibrium attracts.
 
     equilibria: the stable ones, whose `hits` and `found` (start,) are those of these starts; `found` is -1 for a start
-    that ended in none. share, low, high: (equilibrium,), and the Clopper-Pearson interval of `confidence`. unsettled:
-    share of the starts that came to rest nowhere in the time allowed: cycles, drift, chaos; undecided: of those that
-    rest on an unstable equilibrium, on the edge between basins.
+    that ended in none. share, low, high: (equilibrium,), share of the starts, and its Clopper-Pearson interval.
+    confidence: the probability that such an interval holds the share. unsettled: share of the starts that came to rest
+    nowhere in the time allowed: cycles, drift, chaos; undecided: share of those that rest on an unstable equilibrium,
+    on the edge between basins.
     """
 
     equilibria: Equilibria
@@ -61,7 +62,10 @@ class Basins:
         return "\n".join(lines + (["..."] if len(found) > 20 else []))
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims equilibrium, mode, start and those of the state."""
+        """A `physnet-1` dataset with the dims equilibrium, mode, start and those of the state.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         found, one = self.equilibria, ("equilibrium",)
         nowhere = "share of the starts that came to rest nowhere"
         pairs = [
@@ -103,9 +107,9 @@ def basin_volumes(
     system, inputs (input,), starts, within, nudge, symmetries, modes, same, key: as for `find_equilibria`; the law is
     that of `system.initial_state`, or uniform in the box `within`. equilibria: those known already; the stable ones
     among them come first, in their order, whether or not a start ended there, then what else was met. relaxer: what
-    follows the starts instead; it must not leave a basin. confidence: of the intervals. chunk: starts followed at a
-    time; changes no result. Raises PhysnetError for arguments that do not fit; nothing where no start settles, since
-    that is an answer.
+    follows the starts instead; it must not leave a basin. confidence: the probability that an interval holds the share.
+    chunk: starts followed at a time; changes no result. Raises PhysnetError for arguments that do not fit; nothing
+    where no start settles, since that is an answer.
     """
     chart = Chart.of(system, inputs, nudge)
     check_confidence(confidence, "basin_volumes")

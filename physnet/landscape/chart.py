@@ -22,6 +22,13 @@ class Chart(eqx.Module):
 
     Coordinates that repeat (`Variable.period`) and directions along which nothing changes (`System.neutral_modes`) are
     known to it: `canonical` picks one of the states that are the same, `difference` the shortest way between two.
+
+    problem: the system, its inputs and perhaps a nudge. shapes, structure: of the leaves of a state, and how they hang
+    together. dtype: of its numbers. shifts: the neutral modes as fixed directions (mode, coordinate), dimensionless;
+    None where they turn with the state.
+
+    Methods take these. vector, vectors: states, shape (coordinate,) or (..., coordinate), each coordinate in the unit
+    of its variable. direction: a direction of such vectors, (coordinate,), in the same unit.
     """
 
     problem: Problem
@@ -32,10 +39,10 @@ class Chart(eqx.Module):
 
     @classmethod
     def of(cls, system: System, inputs=None, nudge: Nudge | None = None) -> "Chart":
-        """Of a system under the inputs of one sample (input,), its default inputs by default.
+        """Of a system under the inputs of one sample, its default inputs by default.
 
-        nudge: a cost, target (output,) and beta that pull on the outputs. Raises PhysnetError for inputs that do not
-        fit, or several samples at once.
+        system: the system. inputs: (input,), in the unit of its inputs. nudge: a cost, target (output,) and beta that
+        pull on the outputs. Raises PhysnetError for inputs that do not fit, or several samples at once.
         """
         require_instance(system, System, "landscape: system")
         inputs, batched = check_inputs(system, inputs)
@@ -54,6 +61,7 @@ class Chart(eqx.Module):
 
     @property
     def system(self) -> System:
+        """What settles."""
         return self.problem.system
 
     @property
@@ -67,7 +75,10 @@ class Chart(eqx.Module):
         return sum(int(np.prod(shape)) for shape in self.shapes)
 
     def require_energy(self, what: str, instead: str) -> None:
-        """Raises PhysnetError, which says what can be done instead, for a system without a smooth energy."""
+        """Raises PhysnetError for a system without a smooth energy.
+
+        what: the name of the function that needs one. instead: a sentence that says what can be done.
+        """
         name = type(self.system).__name__
         if self.system.iterates:
             raise PhysnetError(
@@ -93,7 +104,10 @@ class Chart(eqx.Module):
         return jax.tree.unflatten(self.structure, leaves)
 
     def vector(self, state: PyTree) -> Array:
-        """A state, one sample, as a vector. Raises PhysnetError for one that is not built like the system's."""
+        """A state, one sample, as a vector (coordinate,), in the unit of its variables.
+
+        state: shaped like the system's. Raises PhysnetError for one that is not built like it.
+        """
         checked = check_initial(self.system, self.problem.inputs[None], state, False)
         return flatten(checked).astype(self.dtype)
 
@@ -104,32 +118,38 @@ class Chart(eqx.Module):
         return self.problem.energy(self.state(vector))
 
     def residual(self, vector) -> Float[Array, " coordinate"]:
-        """dF/ds, or what vanishes at a steady state where there is no energy."""
+        """dF/ds, or what vanishes at a steady state where there is no energy, in the residual's unit."""
         return flatten(self.problem.residual(self.state(vector)))
 
     def velocity(self, vector) -> Float[Array, " coordinate"]:
-        """ds/dt."""
+        """ds/dt, in the state's unit per s."""
         return flatten(self.problem.vector_field(self.state(vector)))
 
     def outputs(self, vector) -> Float[Array, " output"]:
-        """What a cost reads off the state."""
+        """What a cost reads off the state, in the outputs' unit."""
         return self.system.outputs(self.state(vector), self.problem.inputs)
 
     def relative_residual(self, vector) -> Float[Array, ""]:
-        """The certificate: largest residual over the terms that cancel in it."""
+        """The certificate: largest residual over the terms that cancel in it, dimensionless."""
         return self.problem.certificate(self.state(vector))[0]
 
     def curvature_along(self, vector, direction) -> Float[Array, " coordinate"]:
-        """The Jacobian of the residual times a direction: a Hessian-vector product where there is an energy."""
+        """The Jacobian of the residual times a direction: a Hessian-vector product where there is an energy.
+
+        In the unit of the residual over that of the state, times that of the direction.
+        """
         return jax.jvp(self.residual, (vector,), (direction,))[1]
 
     def curvature(self, vector) -> Float[Array, "coordinate coordinate"]:
-        """The Jacobian of the residual, dense: the Hessian of F, made exactly symmetric, where there is an energy."""
+        """The Jacobian of the residual, dense: the Hessian of F, made exactly symmetric, where there is an energy.
+
+        In the unit of the residual over that of the state.
+        """
         matrix = jax.jacfwd(self.residual)(vector)
         return (matrix + matrix.T) / 2 if self.has_energy else matrix
 
     def neutral(self, vector) -> Float[Array, "mode coordinate"]:
-        """Orthonormal directions along which nothing changes, (mode, coordinate); often none."""
+        """Orthonormal directions along which nothing changes, (mode, coordinate), dimensionless; often none."""
         modes = [flatten(mode) for mode in self.system.neutral_modes(self.state(vector))]
         if not modes:
             return jnp.zeros((0, self.size), self.dtype)
@@ -139,7 +159,7 @@ class Chart(eqx.Module):
 
     @property
     def periods(self) -> np.ndarray:
-        """Period of each coordinate, (coordinate,); infinite where it has none."""
+        """Period of each coordinate, (coordinate,), in its unit; infinite where it has none."""
         found = [
             np.full(int(np.prod(shape)), np.inf if variable.period is None else variable.period)
             for variable, shape in zip(self.system.variables, self.shapes, strict=True)
@@ -149,7 +169,7 @@ class Chart(eqx.Module):
     def translations(self) -> np.ndarray:
         """The neutral modes as fixed directions (mode, coordinate), each 1 at a coordinate where the others are 0.
 
-        Raises PhysnetError where they turn with the state, so that no shift undoes them.
+        Dimensionless. Raises PhysnetError where they turn with the state, so that no shift undoes them.
         """
         if self.shifts is None:
             raise PhysnetError(
@@ -159,13 +179,19 @@ class Chart(eqx.Module):
         return self.shifts
 
     def wrapped(self, difference: np.ndarray) -> np.ndarray:
-        """A difference of two vectors with every repeating coordinate brought within half a period of 0."""
+        """A difference of two vectors with every repeating coordinate brought within half a period of 0.
+
+        difference: (..., coordinate), in the unit of the state; the result has this shape and unit.
+        """
         periods = self.periods
         turns = np.where(np.isfinite(periods), np.round(difference / np.where(np.isfinite(periods), periods, 1)), 0)
         return difference - np.where(turns == 0, 0, turns * np.where(np.isfinite(periods), periods, 0))
 
     def canonical(self, vectors: np.ndarray) -> np.ndarray:
-        """The one that stands for all vectors that mean the same: neutral shifts undone, phases in [-pi, pi)."""
+        """The one that stands for all vectors that mean the same: neutral shifts undone, phases in [-pi, pi).
+
+        Shape and unit of `vectors`, which stay as they are.
+        """
         vectors = np.array(vectors)
         for mode in self.translations():
             pivot = int(np.argmax(np.abs(mode) > 1e-9))
@@ -175,10 +201,11 @@ class Chart(eqx.Module):
         return self.wrapped(vectors - seam) + seam
 
     def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The shortest way from b to a (..., coordinate): neutral shifts and whole periods left out.
+        """The shortest way from b to a, (..., coordinate), neutral shifts and whole periods left out.
 
         Where both a common shift and whole turns mean nothing, the shift is that which makes the sum of squared chords
-        least; for states that are nearly the same that is the shortest way, for others close to it.
+        least; for states that are nearly the same that is the shortest way, for others close to it. a, b: vectors (...,
+        coordinate), in the unit of the state.
         """
         difference = np.asarray(a) - np.asarray(b)
         modes = self.translations()

@@ -14,13 +14,14 @@ from physnet.landscape.chart import Chart
 class Equilibria:
     """Distinct equilibria of one system under one set of inputs, ascending in energy (as found, where there is none).
 
-    vector: (equilibrium, coordinate), the states, symmetries undone (`Chart.canonical`). outputs: (equilibrium,
-    output). energy: in the system's unit, that of F = E + beta C under a nudge; NaN without one. residual: relative,
-    imbalance: the largest in its unit, converged: whether the relaxer's tolerance was met: the certificate of each.
-    index, flat: Morse index and number of undeclared flat directions; curvature (equilibrium, mode) and mode
-    (equilibrium, mode, coordinate): see `Spectrum`. hits: how many starts ended in each. multiplicity: how many states
-    the declared symmetries make of it. family: whether flat directions connect it to others of the same energy, which
-    were counted as one.
+    vector: (equilibrium, coordinate), the states in their unit, symmetries undone (`Chart.canonical`). outputs:
+    (equilibrium, output), in their unit. energy: (equilibrium,), in the system's unit, that of F = E + beta C under a
+    nudge; NaN without one. The certificate: residual: (equilibrium,), relative, imbalance: (equilibrium,), the largest
+    residual in its unit, converged: (equilibrium,), whether the relaxer's tolerance was met. index, flat:
+    (equilibrium,), Morse index and number of undeclared flat directions; curvature (equilibrium, mode), mode
+    (equilibrium, mode, coordinate): as of `Spectrum`. hits: (equilibrium,), how many starts ended in each.
+    multiplicity: (equilibrium,), how many states the declared symmetries make of it. family: (equilibrium,), whether
+    flat directions connect it to others of the same energy, which were counted as one.
     found: (start,), the equilibrium that each start ended in, -1 where it did not settle. size: the natural size of
     differences between states, in their unit, which distances are measured against. chart: the landscape itself.
     """
@@ -54,7 +55,7 @@ class Equilibria:
         return replace(self, **kept, found=place[self.found])
 
     def state(self, number: int) -> PyTree:
-        """The state of one equilibrium, as `relax(initial=...)` and `energy` take it."""
+        """The state of one equilibrium, as `relax(initial=...)` and `energy` take it. number: its own, from 0."""
         return self.chart.state(jax.numpy.asarray(self.vector[number]))
 
     @property
@@ -73,9 +74,10 @@ class Equilibria:
         return int(np.sum(self.found < 0))
 
     def nearest(self, vector: np.ndarray) -> tuple[int, float]:
-        """(number, distance) of the equilibrium nearest to a state's vector: the largest coordinate difference.
+        """(number, distance) of the equilibrium nearest to a state.
 
-        Raises PhysnetError where there is none at all.
+        vector: the state, (coordinate,), in its unit. The distance is the largest difference of a coordinate, in the
+        state's unit. Raises PhysnetError where there is none at all.
         """
         if not len(self):
             raise PhysnetError("Equilibria: there is none to be near to.")
@@ -98,7 +100,10 @@ class Equilibria:
         return "\n".join(lines + (["..."] if len(self) > 20 else []))
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims equilibrium, mode, start and those of the state."""
+        """A `physnet-1` dataset with the dims equilibrium, mode, start and those of the state.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.landscape.datasets import equilibria_dataset
 
         return equilibria_dataset(self, **attributes)

@@ -25,10 +25,10 @@ class Spectrum:
 
     curvature: (..., mode), ascending, in the unit of the residual over that of the state (for an energy, eigenvalues of
     its Hessian; else minus the growth rates, s-1, of small displacements, their real parts). mode: (..., mode,
-    coordinate), orthonormal where there is an energy; for a pair of complex ones its real part. index: (...,), the
-    Morse index: the number of directions that fall (grow); -1 where only some of the modes were computed and all of
-    them fall. flat: (...,), the number of flat directions besides the declared neutral modes, which are left out of
-    everything here; nonzero means that the state is degenerate, or one of a whole family.
+    coordinate), dimensionless, orthonormal where there is an energy; for a pair of complex ones its real part. index:
+    (...,), the Morse index, the number of directions that fall (grow); -1 where only some of the modes were computed
+    and all of them fall. flat: (...,), the number of flat directions besides the declared neutral modes, which are left
+    out of everything here; nonzero means that the state is degenerate, or one of a whole family.
     """
 
     curvature: np.ndarray
@@ -38,7 +38,7 @@ class Spectrum:
 
     @property
     def stable(self) -> np.ndarray:
-        """Whether nothing falls; a state with flat directions may yet be left by higher orders."""
+        """Whether nothing falls, (...,); a state with flat directions may yet be left by higher orders."""
         return self.index == 0
 
 
@@ -141,9 +141,9 @@ def lowest_modes(system, inputs=None, state=None, count: int = 10, *, nudge=None
     Hessian-vector products, in the memory of a few dozen states. Declared neutral modes are projected out.
 
     system, inputs (input,): as for `relax`, with an energy. state: as of an `Equilibrium`; the one that `relax` finds
-    by default. count: number of modes. nudge: what pulls on the outputs, or None. tolerance: of each curvature, over
-    the largest one. Raises PhysnetError for a system without an energy, ConvergenceError where Lanczos runs out of
-    steps.
+    by default. count: number of modes. nudge: what pulls on the outputs, or None. tolerance: of each curvature,
+    relative to the largest one. Raises PhysnetError for a system without an energy, ConvergenceError where Lanczos runs
+    out of steps.
     """
     chart = Chart.of(system, inputs, nudge)
     chart.require_energy("lowest_modes", "Small systems: find_equilibria gives growth rates of any.")

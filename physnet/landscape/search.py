@@ -46,15 +46,15 @@ def find_equilibria(
     relaxer that takes long steps may cross from one basin into another: `hits` say how a search went; for the shares
     that the physics gives use `basin_volumes`. Global phases and whole turns never make two states of one.
 
-    system, inputs (input,): as for `relax`. starts: how many to draw with `system.initial_state(inputs, key)`, start i
-    with the key folded with i, or the starts themselves, shaped like the state with a leading axis. within: (lowest,
-    highest), numbers or arrays shaped like the state, between which starts are drawn uniformly instead. nudge: a cost,
-    target and beta, for the landscape of F = E + beta C. symmetries: maps that leave the system as it is, under which
-    equilibria count once. modes: how many of the lowest to keep. same: states that differ by less in every coordinate,
-    in the state's unit, are one; 1e-5 of a period, or of how far states spread, by default. chunk: starts held at a
-    time, which bounds the memory and changes nothing else. throw: raise where no start settles. key: of the starts;
-    jax.random.key(0) by default. Raises PhysnetError for starts that are all the same, or too many for the memory;
-    ConvergenceError where none settles.
+    system, inputs (input,): as for `relax`. relaxer: what takes each start to rest. starts: how many to draw with
+    `system.initial_state(inputs, key)`, start i with the key folded with i, or the starts themselves, shaped like the
+    state with a leading axis. within: (lowest, highest), numbers or arrays shaped like the state, between which starts
+    are drawn uniformly instead. nudge: a cost, target and beta, for the landscape of F = E + beta C. symmetries: maps
+    that leave the system as it is, under which equilibria count once. modes: how many of the lowest to keep. same:
+    states that differ by less in every coordinate, in the state's unit, are one; 1e-5 of a period, or of how far states
+    spread, by default. chunk: starts held at a time, which bounds the memory and changes nothing else. throw: raise
+    where no start settles. key: of the starts; jax.random.key(0) by default. Raises PhysnetError for starts that are
+    all the same, or too many for the memory; ConvergenceError where none settles.
     """
     chart = Chart.of(system, inputs, nudge)
     _require_symmetries(symmetries, chart)

@@ -36,11 +36,12 @@ def slice_line(
 ):
     """The energy along a straight line of states: state + position e, e a unit vector.
 
-    inputs (input,): held; the default ones by default. state: at position 0, shaped like the system's. to: another,
-    towards which the line goes the shortest way (phases within half a turn, common phases left out); or direction: that
-    of the line, of any length, shaped like the state. span: (first, last) position, in the state's unit, a length over
-    all its coordinates; from a little before `state` to a little beyond `to` by default. points: how many. nudge: for
-    the energy F = E + beta C. equilibria: to project onto the line. attributes: title, summary, ...
+    system: with an energy. inputs (input,): held, in their unit; the default ones by default. state: at position 0,
+    shaped like the system's. to: another, towards which the line goes the shortest way (phases within half a turn,
+    common phases left out); or direction: that of the line, of any length, shaped like the state. span: (first, last)
+    position, in the state's unit, a length over all its coordinates; from a little before `state` to a little beyond
+    `to` by default. points: how many. nudge: for the energy F = E + beta C. equilibria: to project onto the line.
+    attributes: title, summary, ...
     Returns a `physnet-1` dataset: slice_energy (position,), in the energy's unit; origin_* and first_direction_*, the
     line; for equilibria equilibrium_first, their positions, and equilibrium_distance from it.
     Raises PhysnetError for a system without an energy, or a line without a direction or span.
@@ -75,11 +76,12 @@ def slice_plane(
 ):
     """The energy over a plane of states: origin + a e1 + b e2 with orthonormal e1, e2.
 
-    inputs (input,): held; the default ones by default. states: three through which the plane goes: the origin, one
-    towards which e1 goes, and one in the direction of e2, the shortest ways; or an origin and two directions, shaped
-    like the state. spans: ((first a, last a), (first b, last b)), in the state's unit, lengths over all its
-    coordinates; the three states and a little around them by default. points: how many along each. nudge: for the
-    energy F = E + beta C. equilibria: to project onto the plane. attributes: title, summary, ...
+    system: with an energy. inputs (input,): held, in their unit; the default ones by default. states: three through
+    which the plane goes: the origin, one towards which e1 goes, and one in the direction of e2, the shortest ways.
+    origin: a state, and directions: two, all shaped like the state, in the place of `states`. spans: ((first a, last
+    a), (first b, last b)), in the state's unit, lengths over all its coordinates; the three states and a little around
+    them by default. points: how many along each. nudge: for the energy F = E + beta C. equilibria: to project onto the
+    plane. attributes: title, summary, ...
     Returns a `physnet-1` dataset: slice_energy (second_axis, first_axis), in the energy's unit; origin_*,
     first_direction_* and second_direction_*, the plane; for equilibria equilibrium_first and equilibrium_second, where
     they are on it, and equilibrium_distance from it.

@@ -25,12 +25,18 @@ class Symmetry:
             raise PhysnetError(f"Symmetry: sign is {sign}; it must be 1 or -1.")
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """The images of vectors (..., coordinate)."""
+        """The images of states, (..., coordinate), in the unit of the state.
+
+        vectors: the states, of this shape and unit.
+        """
         moved = vectors if self.order is None else vectors[..., self.order]
         return self.sign * moved + self.shift
 
     def check(self, chart: Chart) -> None:
-        """Raises PhysnetError where the map does not fit the state, or changes the residual by more than rounding."""
+        """Raises PhysnetError where the map does not fit the state, or changes the residual by more than rounding.
+
+        chart: the landscape that it should leave as it is.
+        """
         size, name = chart.size, type(chart.system).__name__
         if self.order is not None and sorted(self.order.tolist()) != list(range(size)):
             raise PhysnetError(f"Symmetry: order must be a permutation of 0 to {size - 1}, one for each coordinate.")

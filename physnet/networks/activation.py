@@ -12,7 +12,10 @@ from physnet.errors import PhysnetError
 
 
 class Activation(eqx.Module):
-    """s = sigma(u), non-decreasing, with the confinement int sigma^-1(s) ds whose derivative is the drive."""
+    """s = sigma(u), non-decreasing, with the confinement int sigma^-1(s) ds whose derivative is the drive.
+
+    All quantities are dimensionless. Methods take drive: u, (unit,), and value: s, (unit,).
+    """
 
     bounds: ClassVar[tuple[float, float] | None] = None  # where sigma clips: values that a unit stops at
 
@@ -51,7 +54,7 @@ class Logistic(Activation):
     """s = 1 / (1 + exp(-slope (u - centre))), between 0 and 1.
 
     The default, slope 4 and centre 1/2, has slope 1 at its middle and is the smooth form of the hard sigmoid, as in
-    Ernoult et al. 2019 (arXiv:1905.13633).
+    Ernoult et al. 2019 (arXiv:1905.13633). slope: above 0, centre: the drive at which s is 1/2; both dimensionless.
     """
 
     slope: float = eqx.field(static=True, default=4.0)

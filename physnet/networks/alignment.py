@@ -58,7 +58,8 @@ class AsymmetricHopfield(LayeredNet, DiscreteSystem):
     ) -> "AsymmetricHopfield":
         """Forward weights as `LayeredHopfield.random` draws them; B = (1 - asymmetry) W^T + asymmetry R.
 
-        R: drawn like W^T. asymmetry: 0 for the symmetric network, 1 for weights that know nothing of each other.
+        R is drawn like W^T. Other arguments as for `LayeredHopfield.random`. asymmetry: dimensionless, 0 for the
+        symmetric network, 1 for weights that know nothing of each other.
         """
         if not (isfinite(asymmetry) and 0 <= asymmetry <= 1):
             raise PhysnetError(f"{cls.__name__}: asymmetry is {asymmetry!r}; give 0 (B = W^T) to 1 (independent).")

@@ -119,9 +119,9 @@ class ConvolutionalHopfield(PrimitiveSystem):
     ) -> "ConvolutionalHopfield":
         """Weights uniform within +-gain/sqrt(fan-in), as published for gain 1; biases 0.
 
-        channels: of each convolution. dense: units of each dense layer after them. kernel: side of the kernels, pixels.
-        readout: number of outputs read from the last layer, None for the layer itself. dtype: float64, or float32 for
-        fast training. options: as for the network itself.
+        key: a JAX random key. gain: dimensionless. channels: of each convolution. dense: units of each dense layer
+        after them. kernel: side of the kernels, pixels. readout: number of outputs read from the last layer, None for
+        the layer itself. dtype: float64, or float32 for fast training. options: as for the network itself.
         """
         dtype = jnp.dtype(float if dtype is None else dtype)
         keys = iter(jax.random.split(key, len(channels) + len(dense) + 1))

@@ -28,7 +28,7 @@ class LayeredNet(System):
     The state is one vector of values for each settling layer. The outputs are the last of them, s, or, with a readout
     (W, b), s W + b: units that are read but act on nothing, whose softmax belongs to a `CrossEntropy` (Laborieux et al.
     2021, doi:10.3389/fnins.2021.633674). driven: the inputs are the drive x W_0 + b_0 of the first layer already; what
-    `resolved` is, so that a relaxation works it out once.
+    `resolved` is, so that a relaxation works it out once. All quantities are dimensionless.
     """
 
     weights: eqx.AbstractVar[tuple[Inexact[Array, "before after"], ...]]
@@ -129,14 +129,17 @@ class LayeredNet(System):
         return inputs if self.driven else inputs @ self.weights[0] + self.biases[0]
 
     def interaction(self, values: Layers, inputs) -> Inexact[Array, ""]:
-        """(x W_0 + b_0) . s_1 + sum_l (s_l W_l + b_l) . s_l+1, bilinear in the values of the layers."""
+        """(x W_0 + b_0) . s_1 + sum_l (s_l W_l + b_l) . s_l+1, bilinear in the values of the layers.
+
+        values: what each layer passes on, (unit,) each.
+        """
         total = jnp.sum(self.input_drive(inputs) * values[0])
         for below, above, weight, bias in zip(values, values[1:], self.weights[1:], self.biases[1:]):
             total += jnp.sum((below @ weight + bias) * above)
         return total
 
     def activation(self, drive: Layers) -> Layers:
-        """sigma, layer by layer, of drives (of potentials, in continuous time)."""
+        """sigma, layer by layer. drive: of each layer (its potentials, in continuous time), (unit,) each."""
         return tuple(activation(u) for activation, u in zip(self.activations, drive))
 
     def box(self):
@@ -187,8 +190,9 @@ class LayeredHopfield(LayeredNet, PrimitiveSystem):
     ) -> "LayeredHopfield":
         """Weights uniform within +-gain/sqrt(units before), biases 0: drives stay of order one at any width.
 
-        sizes: (inputs, hidden..., last). readout: number of outputs read from the last layer, None for the layer
-        itself. dtype: float64, or float32 for fast training. options: as for the network itself.
+        sizes: (inputs, hidden..., last). key: a JAX random key. gain: dimensionless. readout: number of outputs read
+        from the last layer, None for the layer itself. dtype: float64, or float32 for fast training. options: as for
+        the network itself.
         """
         weights, biases, readout = random_layers(cls.__name__, sizes, key, gain, readout, dtype)
         return cls(weights, biases, readout=readout, **options)

@@ -18,15 +18,15 @@ class HopfieldMemory(EnergySystem):
 
     du_i/dt = r (-u_i + sum_j W_ij s_j + b_i),   E = -1/2 s.W s - b.s + sum_i int_0^s_i artanh(x)/gain dx
 
-    (Hopfield 1984, doi:10.1073/pnas.81.10.3088). With W symmetric and without a diagonal E never rises, since
-    dE/du_i = s_i' (u_i - sum_j W_ij s_j - b_i) with s_i' = gain (1 - s_i^2) > 0. The inputs (unit,) are added to the
-    bias: b = bias + inputs. The outputs are the activities. Without bias and inputs u -> -u changes nothing.
+    (Hopfield 1984, doi:10.1073/pnas.81.10.3088). With W symmetric and without a diagonal E never rises, since dE/du_i =
+    s_i' (u_i - sum_j W_ij s_j - b_i) with s_i' = gain (1 - s_i^2) > 0. The inputs (unit,) are added to the bias, b =
+    bias + inputs. The outputs are the activities. Without bias and inputs u -> -u changes nothing.
     A force f, that of a nudge, moves u_i at r f_i/s_i', so that the energy is still descended: a cost's pull on the
     activities acts like one more input. Potentials and drives are pure numbers; time is in s, r in s-1.
 
-    weights: (unit, unit), symmetric, zeros on the diagonal; only the pairs i < j are stored, so that learning keeps
-    them so. bias: (unit,) or one for all. gain: above 0; rate: r, s-1, above 0. Raises PhysnetError for values that do
-    not fit.
+    weights: (unit, unit), symmetric, zeros on the diagonal, dimensionless; only the pairs i < j are stored, as
+    coupling_weight: (pair,), dimensionless, so that learning keeps them so. bias: (unit,) or one for all,
+    dimensionless. gain: above 0, dimensionless; rate: r, s-1, above 0. Raises PhysnetError for values that do not fit.
     """
 
     coupling_weight: Float[Array, " pair"]
@@ -64,10 +64,12 @@ class HopfieldMemory(EnergySystem):
 
     @classmethod
     def storing(cls, patterns, *, gain=4.0, **options) -> "HopfieldMemory":
-        """A memory of patterns (pattern, unit) of 1 and -1, by Hebb's rule: W_ij = sum_p xi_pi xi_pj / units, W_ii = 0.
+        """A memory of patterns by Hebb's rule: W_ij = sum_p xi_pi xi_pj / units, W_ii = 0.
 
-        Patterns that are orthogonal to each other are minima up to a factor, s = m xi with
-        m = tanh(gain m (1 - patterns/units)), where gain (1 - patterns/units) > 1. options: bias, rate.
+        Patterns that are orthogonal to each other are minima up to a factor, s = m xi with m = tanh(gain m (1 -
+        patterns/units)), where gain (1 - patterns/units) > 1.
+
+        patterns: (pattern, unit) of 1 and -1, dimensionless. gain: above 0, dimensionless. options: bias, rate.
         """
         patterns = np.asarray(precision.real_array(patterns, "HopfieldMemory: patterns"), float)
         if patterns.ndim != 2 or not patterns.size or not np.isin(patterns, (-1, 1)).all():
@@ -86,7 +88,7 @@ class HopfieldMemory(EnergySystem):
 
     @property
     def weights(self) -> Float[Array, "unit unit"]:
-        """W, symmetric, zeros on the diagonal."""
+        """W, symmetric, zeros on the diagonal, dimensionless."""
         upper = jnp.zeros((self.size, self.size), self.coupling_weight.dtype)
         upper = upper.at[np.triu_indices(self.size, 1)].set(self.coupling_weight)
         return upper + upper.T
@@ -145,9 +147,9 @@ class HopfieldMemory(EnergySystem):
         return self._activity(state)
 
     def potential_of(self, activity) -> Float[Array, " unit"]:
-        """The potentials W s + bias that activities s (unit,) cause: where recall from a cue starts, `relax(initial=)`.
+        """The potentials W s + bias that activities s cause: where recall from a cue starts, `relax(initial=)`.
 
-        Finite for patterns of 1 and -1 as well.
+        activity: s, (unit,), between -1 and 1; both are dimensionless. Finite for patterns of 1 and -1 as well.
         """
         return self.weights @ jnp.asarray(activity, self.bias.dtype) + self.bias
 

@@ -61,7 +61,11 @@ def _folded(image, kernel, stride: int, rows: int, columns: int):
 class Pooling(eqx.Module):
     """One number for each window of size x size pixels, channel by channel; windows do not overlap.
 
-    A constant added to all pixels is added to the result, so that biases can be added after pooling.
+    A constant added to all pixels is added to the result, so that biases can be added after pooling. All quantities are
+    dimensionless.
+
+    size: side of a window, pixels. Methods take image: (row, column, channel). kernel: (k, k, before, after). method:
+    how to convolve, as for `convolve`.
     """
 
     size: int = eqx.field(static=True, default=2)
@@ -74,7 +78,10 @@ class Pooling(eqx.Module):
 
     @abstractmethod
     def reduce(self, pixels: Inexact[Array, "row i column j channel"]) -> Inexact[Array, "row column channel"]:
-        """The number that stands for the size x size pixels (i, j) of each window."""
+        """The number that stands for the size x size pixels of each window.
+
+        pixels: of window (row, column), pixel (i, j).
+        """
 
     def __call__(self, image: Inexact[Array, "row column channel"]) -> Inexact[Array, "row column channel"]:
         rows, columns, channels = image.shape

@@ -21,9 +21,9 @@ class Solution(eqx.Module):
 
     state: the steady state. steps: iterations spent. displacement: state minus reference, where the relaxer solved for
     it directly and so knows it to full relative precision; None otherwise. residual: the relaxer's own measure of the
-    relative residual, and settled whether it met its own tolerance: used where the exact certificate is not asked for;
-    None if it keeps none. memory: what the relaxer can use again in the nudged phases that start from this state.
-    strategy: which of the relaxer's `strategies` found it; None for a relaxer that has one.
+    relative residual. settled: whether it met its own tolerance; both are used where the exact certificate is not asked
+    for, and None if it keeps none. memory: what the relaxer can use again in the nudged phases that start from this
+    state. strategy: which of the relaxer's `strategies` found it; None for a relaxer that has one.
     """
 
     state: PyTree
@@ -36,7 +36,11 @@ class Solution(eqx.Module):
 
 
 class Relaxer(eqx.Module):
-    """Finds steady states for a batch of samples, each frozen at its own tolerance."""
+    """Finds steady states for a batch of samples, each frozen at its own tolerance.
+
+    Methods take these. system: the system to settle. cost: what nudges its outputs, None for a free phase. dtype: the
+    floating type of its numbers.
+    """
 
     # Whether a nudged phase is solved for its displacement from the free state, so that a nudge much stiffer than the
     # system holds its outputs to full relative precision.
@@ -52,7 +56,7 @@ class Relaxer(eqx.Module):
 
     @abstractmethod
     def tolerance_for(self, dtype) -> float:
-        """The relative residual below which a state of this precision counts as steady."""
+        """The relative residual, dimensionless, below which a state of this precision counts as steady."""
 
     @abstractmethod
     def refuses(self, system: System, cost: Cost | None) -> str | None:
@@ -68,9 +72,12 @@ class Relaxer(eqx.Module):
         reference: "Equilibrium | None",
         certify: bool,
     ) -> Solution:
-        """Relaxes a batch. Everything has a leading sample axis; reference is the free phase, for a nudged one.
+        """Relaxes a batch. Everything has a leading sample axis.
 
-        certify: the exact relative residual will be held to the tolerance, not only the relaxer's own measure.
+        inputs: (sample, input), in the unit of the system's inputs. nudge: of each sample, or None for a free phase.
+        initial: where to start, shaped like the system's state. reference: the free phase, for a nudged one; None for a
+        free one. certify: the exact relative residual will be held to the tolerance, not only the relaxer's own
+        measure.
         """
 
 
@@ -79,7 +86,10 @@ class SampleRelaxer(Relaxer):
 
     @abstractmethod
     def solve_sample(self, problem: Problem, initial: PyTree) -> Solution:
-        """Relaxes one sample from `initial`."""
+        """Relaxes one sample.
+
+        problem: a system, its inputs and perhaps a nudge. initial: where to start, shaped like the system's state.
+        """
 
     def solve(self, system, inputs, nudge, initial, reference, certify):
         def one(inputs, nudge, initial):

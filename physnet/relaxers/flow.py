@@ -29,8 +29,9 @@ class Flow(SampleRelaxer):
     never stops. `polish` then takes the state to `tolerance`.
 
     solver: a diffrax solver; Kvaerno5 by default, implicit, since circuits are stiff. rtol, atol: of the solver, atol
-    in the state's unit. duration: longest time, s. max_steps: solver steps per sample. polish: a relaxer started from
-    the end of the flow, or None; without it the tolerance is `event_tolerance`.
+    in the state's unit, rtol relative. duration: longest time, s. max_steps: solver steps per sample. event_tolerance:
+    relative residual at which integration stops. polish: a relaxer started from the end of the flow, or None; without
+    it the tolerance is `event_tolerance`.
     """
 
     solver: diffrax.AbstractSolver | None = None

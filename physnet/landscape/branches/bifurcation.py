@@ -21,8 +21,10 @@ _SAME = 1e-6  # of the scaled state: what is nearer lies on the same curve
 class Diagram:
     """Branches that start from given equilibria, and those that leave them at pitchforks and transcritical crossings.
 
-    Each curve is there once, and each special point on one of the branches that meet there. complete: whether every
-    branch that was found was followed (`max_branches`).
+    Each curve is there once, and each special point on one of the branches that meet there.
+
+    family: what varies. branches: the curves. complete: whether every branch that was found was followed
+    (`max_branches`).
     """
 
     family: Family
@@ -40,7 +42,8 @@ class Diagram:
     def at(self, value: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(states (state, coordinate), indices (state,), branches (state,)) where the parameter has this value.
 
-        Raises PhysnetError at a fold, where Newton's method finds nothing.
+        value: in the parameter's unit; states are in the unit of the state. Raises PhysnetError at a fold, where
+        Newton's method finds nothing.
         """
         found = [branch.at(value) for branch in self.branches]
         number = np.repeat(np.arange(len(found)), [len(index) for _, index in found])
@@ -50,7 +53,10 @@ class Diagram:
         return "\n".join(f"branch {number}: {branch}" for number, branch in enumerate(self.branches))
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims point, mode, special and those of the state."""
+        """A `physnet-1` dataset with the dims point, mode, special and those of the state.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.landscape.branches.datasets import branches_dataset
 
         return branches_dataset(self.branches, **attributes)
@@ -79,9 +85,10 @@ def bifurcation_diagram(
     at one value of the parameter, the branch runs along it.
 
     family: what varies, of `vary_input`, `vary_parameter` or `vary_beta`. states: `Equilibria`, or states shaped like
-    the system's, at the value `at` of the parameter, `start` by default. start, stop: the range, in the parameter's
-    unit. size: as for `follow_equilibrium`, from the largest of the states by default. max_branches: where to stop; see
-    `Diagram.complete`. Other arguments and errors as for `follow_equilibrium`.
+    the system's, that rest where the parameter has the value `at`. at: in the parameter's unit, `start` by default.
+    start, stop: the range, in the parameter's unit. size: as for `follow_equilibrium`, from the largest of the states
+    by default. max_branches: where to stop; see `Diagram.complete`. Other arguments and errors as for
+    `follow_equilibrium`.
     """
     where, value = "bifurcation_diagram", start if at is None else at
     stride = Stride(largest=step, max_points=max_points, tolerance=tolerance)

@@ -18,14 +18,17 @@ from physnet.landscape.branches.walk import CLOSED, Walk
 class Branch:
     """Equilibria along one curve, in its order.
 
-    family: what varies. value: (point,), the parameter, in its unit. vector: (point, coordinate), the states; phases
-    go on beyond a period where the curve does. arc_length: (point,), of the curve in scaled coordinates. outputs:
-    (point, output). energy: (point,), of the system, NaN without one. residual: relative, imbalance: the largest in its
-    unit, converged: the certificate. index: (point,), the number of directions in which the state is unstable, flat:
-    those neither stable nor unstable. curvature: (point, mode), the lowest ones, or minus the growth rates, s-1, where
-    there is no energy, ascending. special: the special points, in order; after: (special,), the number of the point
-    before each. ended: why it goes no further: "end of the range", "closed", "fold" where that was asked for,
-    "max_points", or "lost" where steps would have become too short; two of them where it was followed both ways.
+    family: what varies. value: (point,), the parameter, in its unit. vector: (point, coordinate), the states, in their
+    unit; phases go on beyond a period where the curve does. arc_length: (point,), of the curve in scaled coordinates,
+    dimensionless. outputs: (point, output), in their unit. energy: (point,), of the system, in its unit, NaN without
+    one. residual: (point,), relative, imbalance: (point,), the largest residual in its unit, converged: (point,),
+    whether the tolerance was met: the certificate. index: (point,), the number of directions in which the state is
+    unstable, flat: (point,), the number of those neither stable nor unstable. curvature: (point, mode), the lowest
+    ones, in the residual's unit over the state's, or minus the growth rates, s-1, where there is no energy, ascending.
+    special: the special points, in order; after: (special,), the number of the point before each. ended: why it goes no
+    further: "end of the range", "closed", "fold" where that was asked for, "max_points", or "lost" where steps would
+    have become too short; two of them where it was followed both ways. curve, walk: the scaled coordinates and the
+    steps taken in them.
     """
 
     family: Family
@@ -48,7 +51,10 @@ class Branch:
 
     @classmethod
     def of(cls, family: Family, curve: Curve, walk: Walk, modes: int) -> "Branch":
-        """What a walk found, in the units of the system. modes: how many curvatures to keep."""
+        """What a walk found, in the units of the system.
+
+        family, curve, walk: what varies, its scaled coordinates, the steps taken. modes: how many curvatures to keep.
+        """
         points = walk.points
         z = np.stack([point.z for point in points])
         steps = np.linalg.norm(np.diff(z, axis=0), axis=1)
@@ -76,13 +82,14 @@ class Branch:
         return (self.index == 0) & (self.flat == 0)
 
     def state(self, number: int) -> PyTree:
-        """The state at one point, as `relax(initial=...)` and `energy` take it."""
+        """The state at one point, as `relax(initial=...)` and `energy` take it. number: of the point, from 0."""
         return self.family.base.state(jnp.asarray(self.vector[number], self.family.base.dtype))
 
     def at(self, value: float) -> tuple[np.ndarray, np.ndarray]:
         """(states (state, coordinate), indices (state,)) of this branch where the parameter has this value.
 
-        Found by Newton's method from between the neighbouring points. Raises PhysnetError where it fails, at a fold.
+        value: in the parameter's unit; states are in the unit of the state. Found by Newton's method from between the
+        neighbouring points. Raises PhysnetError where it fails, at a fold.
         """
         above = self.value >= value
         crossing = np.flatnonzero(above[1:] != above[:-1])
@@ -118,7 +125,10 @@ class Branch:
         return "\n".join(lines)
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims point, mode, special and those of the state."""
+        """A `physnet-1` dataset with the dims point, mode, special and those of the state.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.landscape.branches.datasets import branches_dataset
 
         return branches_dataset([self], **attributes)

@@ -23,6 +23,8 @@ class Family(eqx.Module):
     """One landscape for every value of one number: R(s, p) = 0 are its steady states.
 
     variable: name, unit and long_name of the number p, for datasets. base: the landscape from which p departs.
+
+    Methods take value: of p, a number in the unit of `variable`.
     """
 
     base: eqx.AbstractVar[Chart]
@@ -37,7 +39,7 @@ class Family(eqx.Module):
         return replace(self.base, problem=self.problem(jnp.asarray(value, self.base.dtype)))
 
     def check(self, value: float, where: str) -> None:
-        """Raises PhysnetError for a value that p cannot have."""
+        """Raises PhysnetError for a value that p cannot have. where: the function named in the message."""
         if not np.isfinite(value):
             raise PhysnetError(f"{where}: {self.variable.name} is {value} {self.variable.units}; it must be finite.")
         if self.variable.bounds is not None:
@@ -91,8 +93,8 @@ class VariedBeta(Family):
 def vary_input(system: System, inputs=None, which: int | str = 0, *, nudge: Nudge | None = None) -> VariedInput:
     """The landscape as one input takes any value, in the input's unit.
 
-    inputs (input,): the values of the others; the system's default ones by default. which: the number of the input, or
-    its name where `system.coordinates()` names them. nudge: what pulls on the outputs meanwhile, or None.
+    inputs (input,): the values of the others, in their unit; the system's default ones by default. which: the number of
+    the input, or its name where `system.coordinates()` names them. nudge: what pulls on the outputs meanwhile, or None.
     Raises PhysnetError that lists the inputs there are.
     """
     base = Chart.of(system, inputs, nudge)
@@ -107,10 +109,11 @@ def vary_parameter(
 ) -> VariedParameter:
     """The landscape as one parameter takes any value, in the parameter's unit.
 
-    inputs (input,): held; the default ones by default. name: of its Variable among `system.parameters`. element: which
-    one: a number, a label where `system.coordinates()` has them, a tuple with one of those for each axis, or a mask of
-    booleans shaped like the parameter, for several that are equal (the two entries of a symmetric matrix); None for
-    all. scaled: p multiplies what is there instead of replacing it. nudge: what pulls on the outputs, or None.
+    inputs (input,): held, in their unit; the default ones by default. name: of its Variable among `system.parameters`.
+    element: which one: a number, a label where `system.coordinates()` has them, a tuple with one of those for each
+    axis, or a mask of booleans shaped like the parameter, for several that are equal (the two entries of a symmetric
+    matrix); None for all. scaled: p multiplies what is there instead of replacing it. nudge: what pulls on the outputs,
+    or None.
     Raises PhysnetError that lists the parameters or elements there are.
     """
     base = Chart.of(system, inputs, nudge)
@@ -134,8 +137,8 @@ def vary_parameter(
 def vary_beta(system: System, inputs=None, *, cost: Cost, target) -> VariedBeta:
     """The landscape of F = E + beta C as the nudging strength beta grows from 0, free, in units of energy over cost.
 
-    inputs (input,): held; the default ones by default. cost, target (output,): towards which positive beta pulls.
-    Raises PhysnetError for targets that do not fit.
+    system: the system. inputs (input,): held, in their unit; the default ones by default. cost: of the outputs. target
+    (output,): towards which positive beta pulls, in the outputs' unit. Raises PhysnetError for targets that do not fit.
     """
     target = check_targets(system, cost, target, 1)[0]
     nudge = Nudge(cost, target, jnp.zeros((), target.dtype))

@@ -25,10 +25,11 @@ class NudgedLandscape:
     """Each free equilibrium under a nudge from the lowest to the highest beta that it bears.
 
     branches: (equilibrium,), along beta, ascending, through the free state, to the first fold each way. cost: of each
-    branch, (point,), in the cost's unit. highest, lowest: (equilibrium,), the beta next to 0 at which the equilibrium
-    vanishes or its stability changes, in units of energy over cost; NaN where it does neither within the range. There,
-    and nowhere beyond, ends what Equilibrium Propagation can read off it. highest_kind, lowest_kind: (equilibrium,),
-    what happens: that of `SpecialPoint`, "none", or "lost" and "max_points" where the branch could not be followed.
+    branch, (point,), in cost_units. cost_units: the unit of the cost. highest, lowest: (equilibrium,), the beta next to
+    0 at which the equilibrium vanishes or its stability changes, in units of energy over cost; NaN where it does
+    neither within the range. There, and nowhere beyond, ends what Equilibrium Propagation can read off it.
+    highest_kind, lowest_kind: (equilibrium,), names of what happens: the kind of `SpecialPoint`, "none", or "lost" and
+    "max_points" where the branch could not be followed.
     """
 
     branches: tuple[Branch, ...]
@@ -57,7 +58,10 @@ class NudgedLandscape:
         return int(branch.index[np.argmin(np.abs(branch.value))])
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset: the branches on dims point and special, how far each goes on dim equilibrium."""
+        """A `physnet-1` dataset: the branches on dims point and special, how far each goes on dim equilibrium.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         from physnet.landscape.branches.datasets import branches_dataset
 
         family, one = self.branches[0].family, ("equilibrium",)
@@ -95,10 +99,10 @@ def nudged_landscape(
     memory that vanishes in a fold at beta* takes every nudged phase beyond it to another memory, and the gradient with
     it. An unstable free state is followed as well; "stability changes" then means that its index does.
 
-    inputs (input,): held; the default ones by default. cost, target (output,): as for a nudge. betas: (lowest,
-    highest), in units of energy over cost, lowest <= 0 <= highest. equilibria: free ones, `Equilibria` or states shaped
-    like the system's. Other arguments and errors as for `follow_equilibrium`. Raises PhysnetError for betas
-    that leave out 0.
+    system: with an energy or without. inputs (input,): held, in their unit; the default ones by default. cost: of the
+    outputs. target (output,): in the outputs' unit. betas: (lowest, highest), in units of energy over cost, lowest <= 0
+    <= highest. equilibria: free ones, `Equilibria` or states shaped like the system's. Other arguments and errors as
+    for `follow_equilibrium`. Raises PhysnetError for betas that leave out 0.
     """
     where = "nudged_landscape"
     family = vary_beta(system, inputs, cost=cost, target=target)

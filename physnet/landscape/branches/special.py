@@ -19,9 +19,10 @@ class SpecialPoint:
 
     kind: fold (two states meet and vanish), pitchfork, transcritical (two curves cross), hopf (an oscillation is born)
     or multiple (several directions soften at once, as equal parts make them; curves that leave are not looked for).
-    value: of the parameter, in its unit. vector: (coordinate,), the state. residual, converged: its certificate.
-    index_before, index_after: on both sides, along the curve. frequency: of the oscillation, rad/s, NaN of other kinds.
-    point: the state with all that is known of it; emerging: scaled tangents (direction, column) of curves that leave.
+    value: of the parameter, in its unit. vector: (coordinate,), the state, in its unit. residual: relative, and
+    converged: its certificate. index_before, index_after: on both sides, along the curve. frequency: of the
+    oscillation, rad/s, NaN of other kinds. point: the state with all that is known of it; emerging: tangents
+    (direction, column) of curves that leave, in scaled coordinates, dimensionless.
     """
 
     kind: str

@@ -17,9 +17,9 @@ _SPECIAL = {
 def draw_bifurcation(axes, ds, y=None, *, x: str | None = None) -> None:
     """Equilibria against the number that varies: full lines where stable, broken where not, special points marked.
 
-    ds: of `follow_equilibrium` or `bifurcation_diagram`. y: the number of an output, the name of a variable on the
-    points, or (name, number) for one of its elements; by default the output that changes most. x: name of the variable
-    that varies; the dataset's attribute `varied` by default.
+    axes: of Matplotlib, to draw on. ds: of `follow_equilibrium` or `bifurcation_diagram`. y: the number of an output,
+    the name of a variable on the points, or (name, number) for one of its elements; by default the output that changes
+    most. x: name of the variable that varies; the dataset's attribute `varied` by default.
     Raises PhysnetError for another dataset, or names that it does not have.
     """
     require(ds, "draw_bifurcation", ["branch", "stable"], "bifurcation_diagram(...).to_dataset()")

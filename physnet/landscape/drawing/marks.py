@@ -46,8 +46,8 @@ def draw_marks(axes, x, y, index) -> None:
 def draw_spectrum(axes, ds, equilibrium: int | None = None) -> None:
     """The lowest curvatures of every equilibrium, or of one: what falls is below the line at 0.
 
-    ds: of `find_equilibria` or `explore`. equilibrium: its number; all of them by default, side by side. Raises
-    PhysnetError for a dataset without curvatures.
+    axes: of Matplotlib, to draw on. ds: of `find_equilibria` or `explore`. equilibrium: its number; all of them by
+    default, side by side. Raises PhysnetError for a dataset without curvatures.
     """
     require(ds, "draw_spectrum", ["curvature"], "find_equilibria(...).to_dataset()")
     curvature = ds["curvature"]
@@ -72,8 +72,9 @@ def draw_spectrum(axes, ds, equilibrium: int | None = None) -> None:
 def draw_basins(axes, ds, *, most: int = 8, label=None) -> None:
     """A pie of the share of starts that each equilibrium attracts; those that settle nowhere are hatched.
 
-    ds: of `basin_volumes`. most: how many of the largest basins have a wedge of their own. label: (equilibrium,), what
-    to write beside each in the place of its number. Raises PhysnetError for a dataset without shares.
+    axes: of Matplotlib, to draw on. ds: of `basin_volumes`. most: how many of the largest basins have a wedge of their
+    own. label: (equilibrium,), what to write beside each in the place of its number. Raises PhysnetError for a dataset
+    without shares.
     """
     require(ds, "draw_basins", ["share"], "basin_volumes(...).to_dataset()")
     share = ds["share"].values

@@ -11,8 +11,8 @@ _NEAR = 0.02  # of the extent of the slice: an equilibrium farther off than that
 def draw_line(axes, ds, *, near: float | None = None) -> None:
     """The energy along a straight line of states, with the equilibria that lie on it marked by their index.
 
-    ds: of `slice_line`. near: the distance, in the state's unit, up to which an equilibrium counts as on the line; 2 %
-    of its length by default. Raises PhysnetError for another dataset.
+    axes: of Matplotlib, to draw on. ds: of `slice_line`. near: the distance, in the state's unit, up to which an
+    equilibrium counts as on the line; 2 % of its length by default. Raises PhysnetError for another dataset.
     """
     require(ds, "draw_line", ["slice_energy", "position"], "slice_line(...)")
     axes.plot(ds["position"], ds["slice_energy"], color=BLUE)
@@ -28,9 +28,10 @@ def draw_line(axes, ds, *, near: float | None = None) -> None:
 def draw_plane(axes, ds, path=None, *, highest: float | None = None, near: float | None = None) -> None:
     """The energy over a plane of states as contours, with the equilibria on it, and a path projected onto it.
 
-    ds: of `slice_plane`. path: the dataset of a `Path` of the same system, or None. highest: energy up to which there
-    are contours; by default half as far again above the equilibria on the plane as these lie apart, else the highest of
-    all. near: as for `draw_line`. Raises PhysnetError for another dataset.
+    axes: of Matplotlib, to draw on. ds: of `slice_plane`. path: the dataset of a `Path` of the same system, or None.
+    highest: the energy, in its unit, up to which there are contours; by default half as far again above the equilibria
+    on the plane as these lie apart, else the highest of all. near: as for `draw_line`. Raises PhysnetError for another
+    dataset.
     """
     require(ds, "draw_plane", ["slice_energy", "first_axis", "second_axis"], "slice_plane(...)")
     energy = ds["slice_energy"]
@@ -62,7 +63,7 @@ def draw_plane(axes, ds, path=None, *, highest: float | None = None, near: float
 def draw_path(axes, ds) -> None:
     """The energy along a path over its length, the minima and saddles that it passes marked.
 
-    ds: of `minimum_energy_path`. Raises PhysnetError for another dataset.
+    axes: of Matplotlib, to draw on. ds: of `minimum_energy_path`. Raises PhysnetError for another dataset.
     """
     require(ds, "draw_path", ["path_energy", "arc_length"], "minimum_energy_path(...).to_dataset()")
     length, energy = ds["arc_length"].values, ds["path_energy"].values

@@ -13,9 +13,10 @@ _STUB = 0.06  # of the height of the tree: how far the branch of a root goes on 
 def draw_disconnectivity(axes, ds, *, colour=None, label=None) -> None:
     """The tree of minima: each ends, at its energy, in a leaf; branches join at the lowest saddle between them.
 
-    ds: of a `Landscape`. Its lowest minimum is on the left of every branch. Trees that no known saddle joins stand side
-    by side. colour: (equilibrium,), of the leaves. label: (equilibrium,), what to write under them in the place of the
-    equilibrium's number. Raises PhysnetError for a dataset without connections or without minima.
+    axes: of Matplotlib, to draw on. ds: of a `Landscape`. Its lowest minimum is on the left of every branch. Trees that
+    no known saddle joins stand side by side. colour: (equilibrium,), which colour each leaf has. label: (equilibrium,),
+    what to write under them in the place of the equilibrium's number. Raises PhysnetError for a dataset without
+    connections or without minima.
     """
     tree = disconnectivity(ds)
     if not len(tree.energy):

@@ -25,10 +25,12 @@ class EscapeTimes:
     """When and to where trials left a minimum under noise.
 
     time: (trial,), s, until the trial came close to another minimum; `longest` where none was reached. reached:
-    (trial,), which of `others`, -1 for none. rate, low, high: s-1, escapes over the whole time watched, the estimate
-    of greatest likelihood for exponential times cut at `longest`, with its interval of `confidence`. exponentiality:
-    see `intervals.exponentiality`; a small one (below 0.01) says that there is no rate, the barrier being too low.
-    minimum, others: the equilibria. noise: D, in the energy's unit. time_step: s. near: see `escape_times`.
+    (trial,), which of `others`, -1 for none. rate, low, high: s-1, escapes over the whole time watched, the estimate of
+    greatest likelihood for exponential times cut at `longest`, with its interval of `confidence`. exponentiality: the
+    probability of the test `intervals.exponentiality`; a small one (below 0.01) says that there is no rate, the barrier
+    being too low. minimum, others: the equilibria. noise: D, in the energy's unit. time_step: s. longest: s, after
+    which trials were given up. near: the share of the way left where a trial counts as there. confidence: the
+    probability that the interval of the rate holds it.
     """
 
     minimum: Equilibria
@@ -62,7 +64,10 @@ class EscapeTimes:
         )
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims trial and equilibrium: 0 is the minimum left, then the others."""
+        """A `physnet-1` dataset with the dims trial and equilibrium: 0 is the minimum left, then the others.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         found, one, trial = joined([self.minimum, self.others]), ("equilibrium",), ("trial",)
         reached = np.where(self.reached < 0, -1, self.reached + 1)
         to_each = np.concatenate([[np.nan], self.rates])
@@ -104,18 +109,19 @@ def escape_times(
 
     This is the dynamics of `kramers_rate`, whose limit of small D the rate approaches. M is `System.mobility`, a
     matrix; the system's own thermal noise is not looked at. By the stochastic Heun method, of weak order 2 for additive
-    noise: halving the step quarters what it does to the rate, about (step / time constant)^2 / 6.
+    noise. Halving the step quarters what it does to the rate, about (step / time constant)^2 / 6.
 
-    A trial ends where another minimum is the nearest of all and at most the share `near` of the way to it is left:
-    1/2 + (d0^2 - d1^2)/(2 d01^2) > 1 - near, with d0, d1 and d01 the distances to the first, to the second and between
-    them, which is the projection on the straight line between them (chords where coordinates repeat, the best common
-    phase where one is open). It must be too near for an early return, and not nearer than noise lets a state come.
+    A trial ends where another minimum is the nearest of all and little of the way to it is left: 1/2 + (d0^2 - d1^2)/(2
+    d01^2) > 1 - near, with d0, d1 and d01 the distances to the first, to the second and between them, which is the
+    projection on the straight line between them (chords where coordinates repeat, the best common phase where one is
+    open). It must be too near for an early return, and not nearer than noise lets a state come.
 
     minimum: one equilibrium of index 0, `found.minima[0]`. others: where escapes end; whatever is not a minimum, and
     the minimum itself, is left out, so that all of `found` can be given. noise: D, in the energy's unit. longest: s,
-    after which a trial is given up; it counts as censored, which biases no rate. time_step: s; by default 0.1 of the
-    time constant of the stiffest direction of any of the minima. chunk: trials held at a time; changes no result, trial
-    i depends on the key and on i alone. key: jax.random.key(0) by default.
+    after which a trial is given up; it counts as censored, which biases no rate. trials: how many. time_step: s; by
+    default 0.1 of the time constant of the stiffest direction of any of the minima. near: the share of the way at which
+    a trial ends, as above. confidence: the probability that the interval of the rate holds it. chunk: trials held at a
+    time; changes no result, trial i depends on the key and on i alone. key: jax.random.key(0) by default.
     Raises PhysnetError for arguments that do not fit, for equilibria merged by declared symmetries, and for dynamics
     that are not of this form; ConvergenceError where a state becomes infinite.
     """

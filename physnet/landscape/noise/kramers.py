@@ -23,10 +23,10 @@ LOWEST_BARRIER = 3.0  # of the noise energy: below it a minimum is left before i
 class KramersRate:
     """Rates, s-1, of leaving one minimum over its saddles, at one or several noise energies.
 
-    noise: (noise,), D in the energy's unit. barrier: (saddle,), energy of each saddle less that of the minimum.
-    prefactor: (saddle,), s-1, the rate as the barrier goes to 0. rates: (noise, saddle); rate: (noise,), their sum.
-    within_range: (noise, saddle), whether barrier/D is at least 3; below, the rate is an order of magnitude at best.
-    minimum, saddles: the equilibria themselves.
+    noise: (noise,), D in the energy's unit. barrier: (saddle,), energy of each saddle less that of the minimum, in the
+    energy's unit. prefactor: (saddle,), s-1, the rate as the barrier goes to 0. rates: (noise, saddle), s-1; rate:
+    (noise,), s-1, their sum. within_range: (noise, saddle), whether barrier/D is at least 3; below, the rate is an
+    order of magnitude at best. minimum, saddles: the equilibria themselves.
     """
 
     minimum: Equilibria
@@ -43,7 +43,10 @@ class KramersRate:
         return self.rates.sum(axis=1)
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims noise_energy, equilibrium (the saddles), mode and those of the state."""
+        """A `physnet-1` dataset with the dims noise_energy, equilibrium (the saddles), mode and those of the state.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         chart, one, both = self.minimum.chart, ("equilibrium",), ("noise_energy", "equilibrium")
         units = chart.system.energy_units
         noise = Variable("noise_energy", ("noise_energy",), units, "noise energy D", (0, np.inf))

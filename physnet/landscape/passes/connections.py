@@ -45,6 +45,7 @@ class Landscape:
 
     @property
     def rounds(self) -> int:
+        """Number of rounds of the search."""
         return len(self.fresh)
 
     @property
@@ -59,15 +60,15 @@ class Landscape:
 
     def barriers(self) -> np.ndarray:
         """(minimum, minimum), the energy needed to go from each minimum (first axis) to each other, over the lowest of
-        all ways known; infinite where none is, 0 on the diagonal. In the order of `minima`."""
+        all ways known, in the system's unit; infinite where none is, 0 on the diagonal. In the order of `minima`."""
         passes = self.tree.passes()
         return passes - self.equilibria.energy[self.minima][:, None]
 
     def barrier(self, start: int, end: int) -> float:
-        """The energy needed to go from one minimum to another, numbers of equilibria, by the lowest of all known ways.
+        """The energy needed to go from one minimum to another by the lowest of all known ways.
 
-        The highest saddle on that way less the energy of the start, in the system's unit; infinite where no way is
-        known. Raises PhysnetError for a number that is no minimum.
+        start, end: numbers of equilibria of index 0. The highest saddle on that way less the energy of the start, in
+        the system's unit; infinite where no way is known. Raises PhysnetError for a number that is no minimum.
         """
         place = {int(number): k for k, number in enumerate(self.minima)}
         for number in (start, end):
@@ -92,7 +93,10 @@ class Landscape:
         return f"{self.rounds} rounds of search, the last of which found {said}; that nothing is missing is not proven."
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset of equilibria and connections, which `disconnectivity` makes a tree of."""
+        """A `physnet-1` dataset of equilibria and connections, which `disconnectivity` makes a tree of.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         found, one = self.equilibria, ("connection",)
         units = found.chart.system.energy_units
         variables = [

@@ -51,12 +51,13 @@ def explore(
     nothing new, or after `rounds`; which of the two, the result says. A saddle that no climb reached stays unknown:
     every barrier is an upper bound on the true one.
 
-    system, inputs (input,): with a smooth energy. starts, within, key: where to start, as for `find_equilibria`. nudge:
-    for the landscape of F = E + beta C. symmetries: what they make equal counts once. modes: how many of the lowest
-    to keep, and to climb along. same: as for `find_equilibria`. climber: what climbs to saddles;
-    `EigenvectorFollowing(index=1)` by default, `Dimer()` where the state is too large for it. relaxer: what follows
-    the dynamics down, see `followed`. chunk: starts that settle at a time, as for `find_equilibria`. Raises
-    PhysnetError for a system without a smooth energy; ConvergenceError where no start settles.
+    system: with a smooth energy. inputs (input,): held, in their unit; the default ones by default. starts, within,
+    key: where to start, as for `find_equilibria`. nudge: for the landscape of F = E + beta C. symmetries: what they
+    make equal counts once. modes: how many of the lowest to keep, and to climb along. same: as for `find_equilibria`.
+    climber: what climbs to saddles; `EigenvectorFollowing(index=1)` by default, `Dimer()` where the state is too large
+    for it. relaxer: what follows the dynamics down, see `followed`. chunk: starts that settle at a time, as for
+    `find_equilibria`. Raises PhysnetError for a system without a smooth energy; ConvergenceError where no start
+    settles.
     """
     chart = Chart.of(system, inputs, nudge)
     chart.require_energy("explore", "find_equilibria with Newton() finds its steady states, stable or not.")

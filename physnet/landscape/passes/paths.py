@@ -29,14 +29,14 @@ _AWAY = 4  # spacings of images: a stationary point found farther from its image
 class Path:
     """A minimum-energy path: nowhere does a force push it sideways, so that its highest points are saddles.
 
-    vector: (image, coordinate), states at equal distances, from minimum to minimum. energy: (image,), in the system's
-    unit. arc_length: (image,), the distance gone, in the state's unit. perpendicular_force: (image,), the largest
-    component of dE/ds across the path: what is left of it, most where the path bends, tells how fine the path is, not
-    how exact the saddles are.
+    vector: (image, coordinate), states at equal distances, from minimum to minimum, in their unit. energy: (image,), in
+    the system's unit. arc_length: (image,), the distance gone, in the state's unit. perpendicular_force: (image,), the
+    largest component of dE/ds across the path, in the residual's unit: what is left of it, most where the path bends,
+    tells how fine the path is, not how exact the saddles are.
     equilibria: the minima and saddles on it, certified, ascending in energy; stop: (stop,), their numbers in the order
-    in which the path passes them, stop_energy: (stop,), their energies there (which differ from those of `equilibria`
-    only where the energy is not the same a whole turn on). converged: whether the path came to rest and every highest
-    point on it led to a saddle of index 1, every lowest one to a minimum.
+    in which the path passes them, stop_energy: (stop,), their energies there, in the system's unit (they differ from
+    those of `equilibria` only where the energy is not the same a whole turn on). converged: whether the path came to
+    rest and every highest point on it led to a saddle of index 1, every lowest one to a minimum.
     """
 
     vector: np.ndarray
@@ -55,20 +55,23 @@ class Path:
 
     @property
     def barrier(self) -> float:
-        """The energy needed to go from start to end: of the highest saddle, less that of the start."""
+        """The energy, in the system's unit, needed to go from start to end: of the highest saddle, less the start's."""
         return float(self.stop_energy.max() - self.stop_energy[0])
 
     @property
     def barrier_back(self) -> float:
-        """The energy needed to go from end to start."""
+        """The energy, in the system's unit, needed to go from end to start."""
         return float(self.stop_energy.max() - self.stop_energy[-1])
 
     def state(self, image: int) -> PyTree:
-        """The state of one image."""
+        """The state of one image, shaped like the system's. image: its number, from 0."""
         return self.equilibria.chart.state(jnp.asarray(self.vector[image]))
 
     def to_dataset(self, **attributes):
-        """A `physnet-1` dataset with the dims image, stop and equilibrium."""
+        """A `physnet-1` dataset with the dims image, stop and equilibrium.
+
+        attributes: as for `physnet.to_dataset`.
+        """
         chart, one = self.equilibria.chart, ("image",)
         system = chart.system
         units = {variable.units for variable in system.variables}
@@ -111,13 +114,13 @@ def minimum_energy_path(
     the metric of the state's coordinates; another one bends the path, and moves no saddle. The string begins straight,
     and ends in the valley that this leads to: there can be lower ways, which `explore` looks for.
 
-    system, inputs (input,): with a smooth energy. start, end: states in the basins of two minima, shaped like the
-    system's. images: states on the path. nudge: for F = E + beta C. shortest: take the shortest of the ways that mean
-    the same, a common phase and whole turns left out; False goes straight to the end as it is given: a phase slip ends
-    a whole turn from where it began. tolerance: the path has come to rest when no image moves, in a step of its
-    descent, by more than this share of the distance between images. max_steps: of the descent. throw: raise where the
-    path does not converge. Raises PhysnetError for a system without a smooth energy, or two states of one basin;
-    ConvergenceError where the ends do not settle or the path does not.
+    system: with a smooth energy. inputs (input,): held, in their unit; the default ones by default. start, end: states
+    in the basins of two minima, shaped like the system's. images: states on the path. nudge: for F = E + beta C.
+    shortest: take the shortest of the ways that mean the same, a common phase and whole turns left out; False goes
+    straight to the end as it is given: a phase slip ends a whole turn from where it began. tolerance: the path has come
+    to rest when no image moves, in a step of its descent, by more than this share of the distance between images.
+    max_steps: of the descent. throw: raise where the path does not converge. Raises PhysnetError for a system without a
+    smooth energy, or two states of one basin; ConvergenceError where the ends do not settle or the path does not.
     """
     chart = Chart.of(system, inputs, nudge)
     chart.require_energy("minimum_energy_path", "Without one no path is lower than another.")

@@ -16,9 +16,9 @@ class Disconnectivity:
     merge k made.
 
     energy: (minimum,), in the system's unit, ascending as in the dataset. equilibrium: (minimum,), the number of each
-    in the dataset. height: (merge,), energy of the saddle, ascending. saddle: (merge,), the number of that equilibrium
-    in the dataset (-1 where it was not said). left, right: (merge,), the nodes that it joins; the branch with the lower
-    minimum is on the left.
+    in the dataset. height: (merge,), energy of the saddle, in the system's unit, ascending. saddle: (merge,), the
+    number of that equilibrium in the dataset (-1 where it was not said). left, right: (merge,), the numbers of the
+    nodes that it joins; the branch with the lower minimum is on the left.
     """
 
     energy: np.ndarray
@@ -36,7 +36,7 @@ class Disconnectivity:
         return sorted((n for n in nodes if n not in joined), key=lambda n: self.energy[self.minima(n)].min())
 
     def minima(self, node: int) -> list[int]:
-        """The minima below a node, from left to right: an order in which no two branches cross."""
+        """The minima below `node` (its number), from left to right: an order in which no two branches cross."""
         found, waiting = [], [int(node)]
         while waiting:
             node = waiting.pop()
@@ -49,7 +49,7 @@ class Disconnectivity:
 
     def passes(self) -> np.ndarray:
         """(minimum, minimum), the energy that a way from one to the other must rise to: the highest saddle on the best
-        way. Infinite where no way is known; a minimum's own energy on the diagonal."""
+        way, in the system's unit. Infinite where no way is known; a minimum's own energy on the diagonal."""
         count = len(self.energy)
         lowest = np.full((count, count), np.inf)
         lowest[np.diag_indices(count)] = self.energy
@@ -95,7 +95,10 @@ def merges(energy, saddle_energy, end, *, equilibrium=None, saddle=None) -> Disc
 
 
 def disconnectivity(ds) -> Disconnectivity:
-    """The tree of the dataset of a `Landscape`. Raises PhysnetError for a dataset without connections."""
+    """The tree of the dataset of a `Landscape`.
+
+    ds: that dataset, opened or built. Raises PhysnetError for one without connections.
+    """
     names = ("energy", "index", "connection_saddle", "connection_end", "barrier")
     missing = [name for name in names if name not in ds]
     if missing:

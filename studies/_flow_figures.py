@@ -107,4 +107,4 @@ def _outputs(figure, ds):
     panels[0].set(ylabel="output $y_2$ (V)")
     handles, labels = panels[0].get_legend_handles_labels()
     handles += panels[0].plot([], [], "o", ms=9, mfc="none", mec=BLACK, mew=1.3)
-    figure.legend(handles, [*labels, "prototype"], frameon=False, loc="outside lower center", ncols=4)
+    figure.legend(handles, [*labels, "prototype"], frameon=False, loc="outside lower center", ncols=2 * len(panels))

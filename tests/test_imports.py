@@ -17,6 +17,7 @@ FORBIDDEN = {
 WITHOUT_JAX = (
     *("results", "provenance", "inspection", "discovery", "variable", "errors", "cli", "__init__", "__main__"),
     *("configs", "figures", "files", "schema", "reading", "sealing", "nodes", "slabs", "tables", "measuring"),
+    "markup",
     *(
         "differences",
         "number_differences",

@@ -91,7 +91,12 @@ def _assembled(heads, blocks, changing, manifest):
             coords[place] = ((dim,), array, labels.field_attributes(described[name], array))
         if dim not in coords:
             coords[dim] = ((dim,), np.arange(axis.size), {"units": "1", "long_name": "number of the draw"})
-    attributes = template.attrs | {"physnet_sweep": json.dumps({"task": manifest["task"], "dims": dims})}
+    states = {(ds.attrs["physnet_versions"], ds.attrs["physnet_git"]) for ds in heads}
+    mixed = (
+        f"; parts were made by {len(states)} states of the software, of which this is one" if len(states) > 1 else ""
+    )
+    attributes = template.attrs | {"history": template.attrs["history"] + mixed}
+    attributes |= {"physnet_sweep": json.dumps({"task": manifest["task"], "dims": dims})}
     return xr.Dataset(data, coords, attributes)
 
 

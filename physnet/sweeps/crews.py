@@ -2,9 +2,11 @@
 
 import abc
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -128,9 +130,19 @@ class Cluster(Crew):
 
     def __init__(self, client):
         self._client = client
-        self.workers = max(sum(client.nthreads().values()), 1)
-        self.queue = 2 * self.workers
         self._asked = set()
+        self._counted = -math.inf
+
+    @property
+    def workers(self) -> int:
+        """Threads of all workers, which come and go: asked every few seconds."""
+        if time.monotonic() - self._counted > 5:
+            self._threads, self._counted = max(sum(self._client.nthreads().values()), 1), time.monotonic()
+        return self._threads
+
+    @property
+    def queue(self) -> int:
+        return 2 * self.workers
 
     def submit(self, function, *arguments):
         future = self._client.submit(function, *arguments, pure=False)
@@ -151,8 +163,13 @@ class Cluster(Crew):
             return future.result()
         except (KilledWorker, FutureCancelledError) as error:
             raise WorkerLostError("the worker that ran this point was killed or crashed, more than once") from error
-        except ImportError as error:
-            raise PhysnetError(f"the cluster's workers cannot load the task ({error}). Install it there too") from error
+        except PhysnetError:
+            raise
+        except Exception as error:  # a point's own failures never come this way
+            raise PhysnetError(
+                f"the cluster cannot run the points ({type(error).__name__}: {error}). Install the same "
+                "versions of physnet and of what is swept on every worker"
+            ) from error
 
     def close(self) -> None:
         with contextlib.suppress(Exception):  # a cluster that is gone has nothing to cancel

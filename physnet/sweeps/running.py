@@ -5,13 +5,14 @@ import json
 import pickle
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from physnet import provenance
 from physnet.errors import PhysnetError
 from physnet.files import sole_writer
 from physnet.sweeps import combined, labels, parts
-from physnet.sweeps.crews import Cluster, Crew, InProcess, Processes, WorkerLostError
+from physnet.sweeps.crews import Cluster, InProcess, Processes, WorkerLostError
 from physnet.sweeps.design import Design, as_design
 from physnet.sweeps.pace import Pace
 from physnet.sweeps.rows import MismatchError, Rows
@@ -61,30 +62,19 @@ def sweep(
         raise PhysnetError(f"sweep: chunk is {chunk}; take 1 point or more")
     if workers < 1:
         raise PhysnetError(f"sweep: workers is {workers}; take 1 process or more")
-    pace, crew = Pace(chunk, task.lanes(design)), _crew(task, workers, client)
+    hire = _hiring(task, workers, client)
+    run = _Run(task, design, Pace(chunk, task.lanes(design)), out and Path(out))
     if out is None:
-        run = _Run(task, design, crew, pace, None)
-        with _bar(task, design.size, design.size, progress) as bar:
-            run.go([(0, design.size)], bar)
+        run.go([(0, design.size)], hire, progress)
         return combined.combine(run.kept, manifest(task, design))
-    folder = Path(out)
-    parts.check_folder(folder)
-    with sole_writer(folder):
-        _same_sweep(folder, task, design, resume)
-        whole = parts.tidy(folder, retry_failed=retry_failed)
-        run = _Run(task, design, crew, pace, folder)
+    parts.check_folder(run.folder)
+    with sole_writer(run.folder):
+        _same_sweep(run.folder, task, design, resume)
+        whole = parts.tidy(run.folder, retry_failed=retry_failed)
         run.signature = next(filter(None, (labels.signature(parts.whole(part)) for part in whole)), None)
-        ranges = parts.missing(whole, design.size)
-        with _bar(task, design.size, sum(stop - first for first, stop in ranges), progress) as bar:
-            run.go(ranges, bar)
-        parts.merge(folder)
-    return combined.open(folder)
-
-
-def _bar(task, size, left, progress):
-    from tqdm import tqdm
-
-    return tqdm(total=size, initial=size - left, unit="point", desc=task.name, disable=not progress, smoothing=0.1)
+        run.go(parts.missing(whole, design.size), hire, progress)
+        parts.merge(run.folder)
+    return combined.open(run.folder)
 
 
 def _task(task, config, keep, variables) -> Task:
@@ -99,9 +89,10 @@ def _task(task, config, keep, variables) -> Task:
     return FunctionTask(task, keep, variables)
 
 
-def _crew(task, workers, client) -> Crew:
+def _hiring(task, workers, client):
+    """What makes the crew, once there is work. Raises PhysnetError where the task cannot be sent to it."""
     if client is None and workers == 1:
-        return InProcess()
+        return InProcess
     try:
         pickle.dumps(task)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -109,7 +100,7 @@ def _crew(task, workers, client) -> Crew:
             f"sweep: {task.name} cannot be sent to other processes ({error}). Define it at the top level of a module "
             "that they can import, or take workers=1"
         ) from error
-    return Processes(workers) if client is None else Cluster(client)
+    return partial(Processes, workers) if client is None else partial(Cluster, client)
 
 
 def manifest(task: Task, design: Design) -> dict:
@@ -138,17 +129,24 @@ def _same_sweep(folder, task, design, resume) -> None:
 class _Run:
     """The loop of a sweep: what is to do, who does it, and where it goes."""
 
-    def __init__(self, task: Task, design: Design, crew: Crew, pace: Pace, folder: Path | None):
-        self.task, self.design, self.crew, self.pace, self.folder = task, design, crew, pace, folder
+    def __init__(self, task: Task, design: Design, pace: Pace, folder: Path | None):
+        self.task, self.design, self.pace, self.folder = task, design, pace, folder
         self.signature = None
         self.kept = []  # parts, where there is no folder to write them to
         self._alone = deque()  # ranges whose worker was lost: run again with nothing beside them
         self._pending = {}
 
-    def go(self, ranges, bar) -> None:
-        """Runs the points of the ranges; the bar counts them."""
-        todo, failed = deque(ranges), 0
-        with contextlib.closing(self.crew):
+    def go(self, ranges, hire, progress) -> None:
+        """Runs the points of the ranges by the crew that `hire` makes."""
+        from tqdm import tqdm
+
+        todo, failed, size = deque(ranges), 0, self.design.size
+        done = size - sum(stop - first for first, stop in ranges)
+        bar = tqdm(total=size, initial=done, unit="point", desc=self.task.name, disable=not progress, smoothing=0.1)
+        if not todo:
+            bar.close()
+            return
+        with bar, contextlib.closing(hire()) as self.crew:
             while todo or self._alone or self._pending:
                 self._hand_out(todo)
                 for future in self.crew.ended(self._pending):

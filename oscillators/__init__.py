@@ -15,7 +15,7 @@ _EXPORTS = {
     "oscillators.maps": ("synchronisation_map",),
     "oscillators.multistart": ("Multistart",),
     "oscillators.phase": ("PhaseNetwork",),
-    "oscillators.presets": ("Preset", "preset", "presets"),
+    "oscillators.device_presets": ("Preset", "preset", "presets"),
     "oscillators.records": ("mean_frequencies", "order_parameter", "phase_slips", "unwrapped_phases"),
     "oscillators.reduction": ("Reduction", "reduce_to_phases"),
     "oscillators.sparse": ("Sparse", "chain", "ring"),

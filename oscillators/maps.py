@@ -12,8 +12,9 @@ from oscillators.records import recording_times
 from oscillators.synchronisation import Synchronisation, synchrony
 from oscillators.window import oscillators_of, resolution_over
 from physnet import datasets, precision
-from physnet.engines.base import Engine
+from physnet.engines.base import Engine, sample_keys
 from physnet.errors import PhysnetError
+from physnet.sharding import spread
 from physnet.signals import Held
 from physnet.system import System
 from physnet.trajectory import integrate
@@ -26,7 +27,6 @@ _TAKEN = (  # names in the dataset
     *("step_error", "resolution", "duration", "window", "oscillator", "sweep", "input"),
 )
 _BYTES = 2**28  # of the records of one batch
-_DRAWN = 2**13  # numbers of the states of one batch with noise, whatever is recorded
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,14 @@ def synchronisation_map(
     name becomes a dim. duration: s, of each run; settling: s, the part of it before mean frequencies are taken, half by
     default. records: times recorded in the rest; by default as many as the fastest rate asks for, which is safe and
     often more than is needed. initial: the state that all start from; the system's own by default. base: inputs of the
-    system. resolution, weighting: see `synchrony`. engine, key, throw: as for `integrate`. attributes: title,
+    system. resolution, weighting: see `synchrony`. engine, key, throw: as for `integrate`; the noise of a point
+    follows from the key and its place in the grid. attributes: title,
     summary, seed, config, physnet_study and other global attributes.
 
-    All points run as one batch, or in as many as memory asks for. With `sweep` "up", "down" or "both" the values of one
-    name, `along`, are taken in turn instead, each point starting from the final state of its neighbour before it, as an
-    experiment that ramps slowly does; the rest of the grid is the batch. "both" adds the dim `sweep`.
+    All points run as one batch, or in as many as memory asks for, on all devices of JAX's default platform. With
+    `sweep` "up", "down" or "both" the values of one name, `along`, are taken in turn instead, each point starting from
+    the final state of its neighbour before it, as an experiment that ramps slowly does; the rest of the grid is the
+    batch. "both" adds the dim `sweep`.
 
     Variables: mean_frequency (..., oscillator), Hz, laboratory frame; cluster (..., oscillator); cluster_count,
     synchronised and order_parameter (...); residual, Hz, the most that a mean frequency differs between the halves of
@@ -103,11 +105,12 @@ def synchronisation_map(
     resolution = resolution_over(times[-1] - times[first], weighting, resolution, where)
 
     def run(points, initial, key):
+        points = spread(jnp.asarray(points, signal.value.dtype))
         done = integrate(varied, points, times, initial=initial, engine=engine, key=key, throw=throw)
         return _Point.of(done, synchrony(done, begin=times[first], resolution=resolution, weighting=weighting))
 
     if sweep is None:
-        found = _at_once(run, np.asarray(signal.value), _batch(varied, signal, len(times), key), initial, key)
+        found = _at_once(run, np.asarray(signal.value), _batch(varied, signal, len(times)), initial, key)
     else:
         at = names.index(along)
         keys = [_folded(key, number) for number in range(len(sweeps))]
@@ -116,10 +119,12 @@ def synchronisation_map(
 
 
 def _at_once(run, rows, size, initial, key):
-    """Every point from its own start, `size` at a time. The noise of each follows from the size and its row."""
-    parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
-    starts = [None if initial is None else _repeated(initial, len(part)) for part in parts]
-    return _joined([run(part, start, _folded(key, k)) for k, (part, start) in enumerate(zip(parts, starts))])
+    """Every point from its own start, `size` at a time. The noise of each follows from the key and its row."""
+    keys = sample_keys(key, len(rows))
+    parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
+    starts = [None if initial is None else _repeated(initial, len(rows[part])) for part in parts]
+    noises = [None if key is None else keys[part] for part in parts]
+    return _joined([run(rows[part], start, noise) for part, start, noise in zip(parts, starts, noises)])
 
 
 def _swept(run, points, values, at, way, initial, key):
@@ -171,14 +176,9 @@ def _check_sweep(sweep, along, names):
     return along, SWEEPS if sweep == "both" else (sweep,)
 
 
-def _batch(varied, signal, times, key) -> int:
-    """How many points are integrated at once: what `_BYTES` of records hold.
-
-    With noise it depends on the network alone, so that the noise of a point does not depend on what is recorded.
-    """
+def _batch(varied, signal, times) -> int:
+    """How many points are integrated at once: what `_BYTES` of records hold."""
     states = jax.eval_shape(jax.vmap(varied.initial_state), signal.value)
-    if key is not None:
-        return max(1, _DRAWN // sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(states)))
     each = times * sum(leaf.size * leaf.dtype.itemsize // leaf.shape[0] for leaf in jax.tree.leaves(states))
     count = -(-len(signal.value) // max(1, int(_BYTES // each)))
     return -(-len(signal.value) // count)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from oscillators import checks, presets
+from oscillators import checks, device_presets
 from oscillators.coupling import Coupling
 from physnet.errors import PhysnetError, require_instance
 from physnet.relaxers.base import Relaxer
@@ -70,16 +70,17 @@ class Network(System):
     def from_preset(cls, name, *couplings, **changes) -> Self:
         """A network of devices of one parameter set.
 
-        name: of the set (`oscillators.presets`), or a `Preset`. couplings: as for the class. changes: arguments of the
-        class that replace those of the set, or add to them, in the units stated there. Raises PhysnetError for an
+        name: of the set (`oscillators.presets()`), or a `Preset`. couplings: as for the class. changes: arguments of
+        the class that replace those of the set, or add to them, in the units stated there. Raises PhysnetError for an
         unknown name, with the nearest one.
         """
-        if not isinstance(name, str | presets.Preset):
+        if not isinstance(name, str | device_presets.Preset):
             raise PhysnetError(
                 f"{cls.__name__}.from_preset: the preset is {name!r}; pass a name, such as "
-                f"'{presets.presets()[0].name}', or a Preset (oscillators.presets() lists them), before the couplings."
+                f"'{device_presets.presets()[0].name}', or a Preset (oscillators.presets() lists them), before the "
+                "couplings."
             )
-        known = presets.preset(name) if isinstance(name, str) else name
+        known = device_presets.preset(name) if isinstance(name, str) else name
         arguments = {
             "currents": known.current_ampere,
             "frequency": known.frequency_hz,

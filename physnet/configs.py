@@ -20,7 +20,10 @@ _UNIT = re.compile(r"\s*\[([^\[\]]+)\]")
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a configuration: its type, the first sentence of its docstring, and the unit in brackets there."""
+    """One field of a configuration.
+
+    name: as in the class. hint: its type. long_name: the first sentence of its docstring. units: in brackets there.
+    """
 
     name: str
     hint: object
@@ -29,7 +32,10 @@ class Field:
 
 
 def fields(config_class: type) -> dict[str, Field]:
-    """Every field of a configuration (a dataclass) by name; a field without a unit in its docstring has "1"."""
+    """Every field of a configuration by name; a field without a unit in its docstring has "1".
+
+    config_class: the dataclass.
+    """
     hints, texts = typing.get_type_hints(config_class), _docstrings(config_class)
     found = {}
     for field in dataclasses.fields(config_class):
@@ -60,7 +66,11 @@ def _docstrings(config_class) -> dict[str, str]:
 
 
 def field(config_class: type, name: str, where: str) -> Field:
-    """The field called `name` ('-' and '_' are the same). Raises PhysnetError, with the nearest name, without one."""
+    """The field called `name` ('-' and '_' are the same).
+
+    config_class: the dataclass. where: names the source in errors. Raises PhysnetError, with the nearest name, without
+    such a field.
+    """
     known, wanted = fields(config_class), name.replace("-", "_")
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
@@ -72,8 +82,8 @@ def field(config_class: type, name: str, where: str) -> Field:
 def from_plain(config_class: type, values: typing.Mapping, where: str):
     """The configuration whose `provenance.config_json` holds `values`; fields that are absent keep their defaults.
 
-    where: names the source in errors. Raises PhysnetError for a field that the class does not have, and for a value
-    that does not fit its type.
+    config_class: the dataclass. where: names the source in errors. Raises PhysnetError for a field that the class does
+    not have, and for a value that does not fit its type.
     """
     given = {}
     for name, value in values.items():
@@ -86,7 +96,11 @@ def from_plain(config_class: type, values: typing.Mapping, where: str):
 
 
 def parsed(described: Field, text: str, where: str):
-    """A field's value from text, as on the command line. Raises PhysnetError where the text is none."""
+    """A field's value from text, as on the command line.
+
+    described: the field. text: what was given. where: names the source in errors. Raises PhysnetError where the text is
+    no such value.
+    """
     try:
         return _typed(described.hint, text)
     except (TypeError, ValueError, KeyError) as error:
@@ -94,7 +108,10 @@ def parsed(described: Field, text: str, where: str):
 
 
 def check(described: Field, value, where: str) -> None:
-    """Raises PhysnetError where a value does not fit the field's type."""
+    """Raises PhysnetError where a value does not fit the field's type.
+
+    described: the field. value: what was given. where: names the source in errors.
+    """
     try:
         _typed(described.hint, value)
     except (TypeError, ValueError, KeyError) as error:
@@ -102,7 +119,7 @@ def check(described: Field, value, where: str) -> None:
 
 
 def takes(described: Field, kind: type) -> bool:
-    """Whether the field's type is `kind`, or a union with it."""
+    """Whether the type of the field `described` is `kind`, or a union with it."""
     return described.hint is kind or kind in typing.get_args(described.hint)
 
 

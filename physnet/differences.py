@@ -19,7 +19,7 @@ _ABSENT = "(absent)"
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting or attribute that differs: its name, and its value in each dataset as text."""
+    """One setting or attribute that differs. name: its own. a, b: its value in each dataset, as text."""
 
     name: str
     a: str
@@ -30,8 +30,9 @@ class Difference:
 class Comparison:
     """Two datasets side by side; `str()` is a table, `to_dict()` and `to_json()` are for programs.
 
-    names: what the two are called; rtol, atol: floats agree within atol + rtol * |b|.
-    config: settings that differ; provenance: versions, git, device, precision, seed, dates that differ; attributes:
+    names: what the two are called; rtol, atol: floats agree within atol + rtol * |b|, rtol relative, atol in the unit
+    of each variable. config: settings that differ; provenance: versions, git, device, precision, seed, dates that
+    differ; attributes:
         further global attributes that differ. None of these decides `agree`.
     only_a, only_b: variables and coordinates that one of them lacks.
     variables: those that both have, coordinates first.

@@ -20,7 +20,8 @@ def is_sweep(path) -> bool:
 def opened(path):
     """The dataset of a result file or of a sweep's folder while the block lasts; numbers are read where used.
 
-    Raises PhysnetError naming the path when it is missing, damaged, or no result of physnet.
+    path: of the file or folder. Raises PhysnetError naming the path when it is missing, damaged, or no result of
+    physnet.
     """
     if is_sweep(path):
         from physnet import sweeps
@@ -37,7 +38,7 @@ def opened(path):
 def figures_of(ds, path):
     """{name: matplotlib figure} of a sweep; by the study that the dataset names; without one, those of a landscape.
 
-    path: where the dataset lies; a sweep is told by its folder. Raises PhysnetError when nothing installed can
+    ds: the dataset. path: where it lies; a sweep is told by its folder. Raises PhysnetError when nothing installed can
     draw it.
     """
     if is_sweep(path):

@@ -23,6 +23,8 @@ _CHECKED = {
 class Inspection:
     """One result; `str()` is a readable card, `to_dict()` and `to_json()` are for programs.
 
+    path: of the result. title: of the dataset. dims: their sizes. variables: a card of each. convergence: what residual
+    and converged say, None without them. attributes: the global ones. violations: departures from the schema.
     checked: how the file was checked against its seal: "whole", "labels", "unsealed", or "parts" of a sweep.
     """
 
@@ -78,7 +80,8 @@ def inspect(path, *, full: bool = False) -> Inspection:
     """Describes a result file or the folder of a sweep; departures from the schema are listed, not raised.
 
     Reads every value while there are few (64 MiB decoded); beyond that it takes ranges from what the file states of
-    itself, or from a sample where it states none. full: read everything, slab by slab, and check every byte.
+    itself, or from a sample where it states none. path: of the file or folder. full: read everything, slab by slab, and
+    check every byte.
 
     Raises PhysnetError when the file is missing, damaged, not from physnet or of a newer schema.
     """

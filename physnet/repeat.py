@@ -123,7 +123,7 @@ def repeat(path, out=None, *, overwrite: bool = False, progress: bool = True, **
     """Runs a study again with the configuration that the result in `path` holds, and compares the numbers.
 
     out: the new result (default: `<stem of path>-again.nc` in the working folder); never `path` itself.
-    changes: fields of the study's Config to set otherwise; numbers then need not agree.
+    progress: show how far it is. changes: fields of the study's Config to set otherwise; numbers then need not agree.
 
     Raises PhysnetError as `recipe` does, for a change that the study does not know, and when `out` cannot be written
     or exists while `overwrite` is False.

@@ -111,7 +111,10 @@ def _array(variable, data):
 
 
 def check_writable(path, overwrite: bool = False) -> None:
-    """Raises PhysnetError, with the fix, when a result could not be written to `path`; call it before a long run."""
+    """Raises PhysnetError, with the fix, when a result could not be written to `path`; call it before a long run.
+
+    overwrite: whether a file that is there may be replaced.
+    """
     path = Path(path)
     try:
         if path.is_dir():
@@ -131,7 +134,7 @@ def check_writable(path, overwrite: bool = False) -> None:
 
 
 def save(ds, path, *, overwrite: bool = False) -> Path:
-    """Writes `ds` to a netCDF-4 file, whole or not at all, and returns the path.
+    """Writes `ds` to a netCDF-4 file, whole or not at all, and returns its `path`.
 
     Every variable with numbers states the smallest and largest of them (`actual_range`), and the last lines of the file
     seal it (physnet.sealing). Data that are computed lazily are computed twice, slab by slab.
@@ -169,7 +172,8 @@ def save(ds, path, *, overwrite: bool = False) -> Path:
 def open(path):
     """Reads a result into memory and closes the file; every byte is checked against the file's seal first.
 
-    Raises PhysnetError naming the file when it is missing, not netCDF, damaged, not from physnet, or of a newer schema.
+    path: of the file. Raises PhysnetError naming the file when it is missing, not netCDF, damaged, not from physnet, or
+    of a newer schema.
     """
     with reading(path, whole=True) as file:
         return file.dataset.load()
@@ -181,7 +185,8 @@ def look(path, *, whole: bool | None = None):
 
     Numbers are read when they are asked for, while the block lasts, and nothing is kept in between; text at once.
 
-    whole: True checks every byte against the file's seal before anything is read, False only what HDF5 does not
+    path: of the file. whole: True checks every byte against the file's seal before anything is read, False only what
+    HDF5 does not
         check as it reads (text, indices, single numbers); None decides by the size of the file (64 MiB).
 
     Raises PhysnetError as `open` does, and where damage shows only once numbers are read.

@@ -30,7 +30,7 @@ _SPELLINGS |= {"joule": "J", "second": "s", "sec": "s", "hertz": "Hz", "hz": "Hz
 
 @dataclass(frozen=True)
 class Violation:
-    """One departure from the schema: the variable (or "dataset"), the rule it breaks, and how to mend it."""
+    """One departure from the schema. variable: its name, or "dataset". rule: what it breaks. fix: how to mend it."""
 
     variable: str
     rule: str
@@ -84,7 +84,7 @@ def validate(ds) -> list[Violation]:
 
 
 def check(ds) -> None:
-    """Raises SchemaError with every violation, one a line; silent when there is none."""
+    """Raises SchemaError with every violation of `ds`, one a line; silent when there is none."""
     found = validate(ds)
     if found:
         raise SchemaError("the dataset does not follow physnet-1:\n" + "\n".join(f"  {item}" for item in found))

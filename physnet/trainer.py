@@ -18,19 +18,24 @@ from physnet.nudging_scale import beta_units, check_nudging, nudging_scales
 from physnet.parameters import clip_to_bounds, trainable_mask
 from physnet.relaxers.base import Relaxer
 from physnet.rules import LearningRule
+from physnet.sharding import devices_for, pinned, replicated, spread
 from physnet.system import System
 
 Measure = Callable[[Array, Array], Array]  # (outputs, target) of one sample -> one number
 
 
 def correctly_classified(outputs: Array, target: Array) -> Float[Array, ""]:
-    """1 where the largest output is the target's largest entry, else 0; its mean is the accuracy."""
+    """1 where the largest output is the target's largest entry, else 0, dimensionless; its mean is the accuracy.
+
+    outputs, target: (output,) of one sample, in the outputs' unit.
+    """
     return (jnp.argmax(outputs) == jnp.argmax(target)).astype(outputs.dtype)
 
 
 class Data(eqx.Module):
-    """inputs (sample, input) and targets (sample, output), row by row.
+    """Samples to train on or to test with, row by row.
 
+    inputs: (sample, input), in the system's input unit. targets: (sample, output), in its output unit.
     Integer inputs, such as pixels in bytes, stay integers until their batch settles: a quarter of the memory.
     """
 
@@ -38,7 +43,10 @@ class Data(eqx.Module):
     targets: Float[Array | np.ndarray, "sample output"]
 
     def rows(self, index) -> tuple[Array, Array]:
-        """(inputs, targets) of a slice or an array of sample numbers, both in the targets' precision."""
+        """(inputs, targets) of some samples, in their units, both in the targets' precision.
+
+        index: a slice, or an array of sample numbers.
+        """
         return self.inputs[index].astype(self.targets.dtype), self.targets[index]
 
 
@@ -69,6 +77,7 @@ class Trainer(eqx.Module):
     optimiser: optax.GradientTransformation
     measures: dict[str, Measure]
     batch_size: int
+    devices: tuple[jax.Device, ...] = eqx.field(static=True, default=())  # that share a batch, where there are several
 
     def gradient(self, system: System, inputs: Array, targets: Array, key: PRNGKeyArray) -> EPGradient:
         """The EP gradient of a batch, its residuals by the relaxer's own measure. key: for what is drawn."""
@@ -90,10 +99,12 @@ class Trainer(eqx.Module):
 
     def step(self, system: System, optimiser_state, inputs: Array, targets: Array, key: PRNGKeyArray):
         """One batch: free phase, nudged phases, gradient, update, bounds. (system, optimiser state, EPGradient)."""
+        inputs, targets = pinned((inputs, targets), self.devices, samples=True)
         found = self.gradient(system, inputs, targets, key)
         mask = trainable_mask(system)
         updates, optimiser_state = self.optimiser.update(found.gradient, optimiser_state, eqx.filter(system, mask))
-        return clip_to_bounds(eqx.apply_updates(system, updates)), optimiser_state, found
+        system = clip_to_bounds(eqx.apply_updates(system, updates))
+        return *pinned((system, optimiser_state), self.devices, samples=False), found
 
     def train(self, carry, data, order, start, stop, key):
         """Steps start to stop of an epoch, in the given order of samples; key: of the epoch."""
@@ -116,7 +127,11 @@ class Trainer(eqx.Module):
         totals, count = {}, test.inputs.shape[0]
         parts = self.relaxer, self.cost, self.measures  # not the nudging: runs that differ in it share the program
         for start in range(0, count, chunk):
-            for name, value in _evaluate(*parts, system, *test.rows(slice(start, start + chunk))).items():
+            rows = test.rows(slice(start, start + chunk))
+            if self.devices:
+                here = devices_for(len(rows[0]), self.devices)
+                system, rows = replicated(system, here), spread(rows, here)
+            for name, value in _evaluate(*parts, system, *rows).items():
                 totals[name] = totals.get(name, 0.0) + float(value)
         return {f"test_{name}": total / count for name, total in totals.items()}
 

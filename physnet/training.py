@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from physnet.nudging import Nudging
 from physnet.parameters import trainable_mask
 from physnet.relaxers.base import Relaxer
 from physnet.rules import LearningRule
+from physnet.sharding import devices_for, gathered, replicated
 from physnet.system import System
 from physnet.trainer import Data, Measure, Tally, Trainer
 from physnet.variable import Variable
@@ -34,6 +35,7 @@ class TrainingRun:
 
     system: with its trained parameters. history: for each epoch, arrays over the dims named in `variables`.
     optimiser_state, config, key, settings: what a checkpoint needs to go on, and to tell one run from another.
+    attributes: further ones of the dataset.
     """
 
     system: System
@@ -81,23 +83,29 @@ def fit(
     config: object = None,
     attributes: Mapping[str, str] | None = None,
     progress: bool = False,
+    devices: Sequence[jax.Device] | None = None,
 ) -> TrainingRun:
     """Trains by Equilibrium Propagation: settle, nudge, step down the gradient, back inside the parameter bounds.
 
-    nudging, rule, relaxer: as for `ep_gradient`. data, test: training and test samples.
+    system, cost, nudging, rule, relaxer: as for `ep_gradient`. epochs: in all, those of a resumed run included.
+    batch_size: samples in a batch. data, test: training and test samples.
     probe: a few samples on which, after each epoch, the EP gradient is compared
     with the implicit gradient (cosine for each parameter). measures: further numbers per sample, averaged, such as
     {"accuracy": correctly_classified}. optimiser: any optax transformation; its steps are counted in batches.
-    Every epoch visits the samples in a new order drawn from `key` and its number; a last incomplete batch is left out.
-    train_ numbers are running means of the free phases of the epoch, as they came; test_ numbers are taken after it.
+    key: a JAX random key. Every epoch visits the samples in a new order drawn from it and the epoch's number; a last
+    incomplete batch is left out. train_ numbers are running means of the free phases of the epoch, as they came; test_
+    numbers are taken after it.
 
     out: a netCDF file, rewritten whole after each epoch: history and checkpoint in one; an existing file is refused
-    unless overwrite or resume. The run holds it (`files.sole_writer`) until it ends. resume: go on from `out`, with the
-    same numbers as an unbroken run, wherever the earlier one was killed; everything but `epochs` must be as it was, the
-    optimiser's steps included. Where `out` does not exist yet, training starts anew: a job on a cluster can always ask
-    for it. config: what determines the run, stored with it. throw: stop with ConvergenceError when a training, test or
-    probe state did not settle; with False the history says which fraction did. attributes: further attributes of the
-    dataset (title, summary, references, physnet_study).
+    unless overwrite or resume. overwrite: replace it. The run holds it (`files.sole_writer`) until it ends. resume: go
+    on from `out`, with the same numbers as an unbroken run, wherever the earlier one was killed; everything but
+    `epochs` must be as it was, the optimiser's steps included. Where `out` does not exist yet, training starts anew: a
+    job on a cluster can always ask for it. config: what determines the run, stored with it. throw: stop with
+    ConvergenceError when a training, test or probe state did not settle; with False the history says which fraction
+    did. attributes: further attributes of the dataset (title, summary, references, physnet_study). progress: show a
+    bar on stderr. devices: that share every batch, by default all that this process has on JAX's default platform; as
+    many of them work as divide batch_size. Their number changes sums in the last digits only, so a run may be resumed
+    on another machine.
     Raises PhysnetError for data, a relaxer or a nudging that do not fit the system, for another run's file, and where
     another process writes to `out`, before anything is written.
     """
@@ -115,7 +123,8 @@ def fit(
     state = optimiser.init(eqx.filter(system, trainable_mask(system)))
     variables = _history_variables(system, cost, measures, test is not None, probe is not None)
     history = {variable.name: np.zeros((0, *_extent(variable, system))) for variable in variables}
-    trainer = Trainer(cost, nudging, rule, relaxer, optimiser, measures, batch_size)
+    devices = devices_for(batch_size, devices)
+    trainer = Trainer(cost, nudging, rule, relaxer, optimiser, measures, batch_size, devices[1:] and devices)
     settings = checkpoint.settings(system, trainer, state, data, probed=out is not None)
     run = TrainingRun(system, state, history, variables, config, key, settings, dict(attributes or {}))
     if resume and out is None:
@@ -130,9 +139,10 @@ def fit(
                     f"fit: {out} holds {run.epochs} epochs already; epochs={epochs} would take some back."
                 )
         trainer.check_nudging(run.system, data)
+        everywhere = replicated(data, devices) if trainer.devices else data
         with _Bar(progress, epochs, run.epochs, samples // batch_size) as bar:
             while run.epochs < epochs:
-                run = _one_epoch(run, trainer, data, test, probe, bar.advance, throw)
+                run = _one_epoch(run, trainer, everywhere, test, probe, bar.advance, throw)
                 if out is not None:
                     results.save(run.to_dataset(), out, overwrite=True)
                 trainer.check_nudging(run.system, data)
@@ -147,11 +157,13 @@ def _one_epoch(run, trainer, data, test, probe, advance, throw) -> TrainingRun:
     key = jax.random.fold_in(run.key, run.epochs)
     order = jax.random.permutation(key, samples)
     carry = run.system, run.optimiser_state, Tally.empty(trainer.measures, data.targets.dtype)
+    carry = replicated(carry, trainer.devices) if trainer.devices else carry
     chunk = max(1, steps // 40)
     for start in range(0, steps, chunk):
         stop = min(start + chunk, steps)
         carry = trainer.train(carry, data, order, start, stop, key)
         advance(stop - start, carry[2])
+    carry = gathered(carry) if trainer.devices else carry
     row = trainer.summary(carry[2])
     row |= trainer.evaluate(carry[0], test) if test is not None else {}
     row |= trainer.compare(carry[0], probe) if probe is not None else {}

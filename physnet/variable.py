@@ -24,7 +24,10 @@ class Variable:
 
 
 def quotient_units(numerator: str, denominator: str) -> str:
-    """Units of one quantity over another in UDUNITS spelling: ("V2", "S") is "V2 S-1"."""
+    """Units of one quantity over another in UDUNITS spelling: ("V2", "S") is "V2 S-1".
+
+    numerator, denominator: units as text, "1" for a number.
+    """
     powers: dict[str, int] = {}
     for unit, sign in ((numerator, 1), (denominator, -1)):
         for factor in unit.split() if unit != "1" else ():

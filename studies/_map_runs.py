@@ -5,7 +5,7 @@ import time
 import equinox as eqx
 import numpy as np
 
-from oscillators import AllToAll, AutoOscillators, presets, theory
+from oscillators import AllToAll, AutoOscillators, preset, theory
 from oscillators.maps import synchronisation_map
 from physnet import FixedStep
 from studies._parts import in_parts
@@ -68,7 +68,7 @@ def _map(config):
 
 def _pair(config):
     """(two oscillators, keyword arguments, grid, b, nu) of the tongue."""
-    device = presets.preset("map")
+    device = preset("map")
     phase = np.arctan(device.nu) if config.tongue_phase is None else config.tongue_phase
     network = AutoOscillators.from_preset("map", AllToAll(1.0, 2, phase), frequency=np.full(2, 300e6))
     couplings = np.linspace(0, config.tongue_coupling, config.tongue_couplings + 1)[1:] * MEGA

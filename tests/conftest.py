@@ -39,23 +39,14 @@ OPTIMISED = {
 }
 
 
-# Files that take long begin first, so that no worker is left alone with one at the end.
-LONG = (
-    "test_docs",
-    "test_binding",
-    "test_nudgings",
-    "test_circuit",
-    "test_vowels",
-    "test_digits",
-    "test_synchronisation_map",
-    "test_operating_point",
-    "test_flow_network",
-    "test_conv_studies",
-    "test_resistive_convolution",
-    "test_spice_ngspice",
-    "test_spice_check",
-    "test_layered",
-    "test_oscillator_digits",
+# Files that take long, the longest first: so no worker is left alone with one at the end.
+LONG = tuple(
+    f"test_{name}"
+    for name in (
+        "docs nudgings circuit synchronisation operating_point binding landscape_search sparse_circuits phase resistive_convolution layered "
+        "auto_oscillator landscape_explore engines vowels beta_advice digits sweep_survival trajectory synchronisation_map coupled_learning locked "
+        "spice_ngspice landscape_paths thermal_noise flow_network tunnel_diode convolutional landscape_escape circuit_transient rules_study nonidealities conv_studies"
+    ).split()
 )
 
 

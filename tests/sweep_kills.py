@@ -20,7 +20,7 @@ from physnet import files, results
 from physnet.errors import PhysnetError
 from physnet.sweeps import parts, sweep
 
-OVER = {"number": range(1500)}
+OVER = {"number": range(1000)}
 
 
 def run(folder):

@@ -28,7 +28,14 @@ def name_of(page):
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name_of)
+def with_examples():
+    """The pages with Python on them; one that takes 20 s is marked slow."""
+    for page in PAGES:
+        if BLOCK.search(page.read_text()):
+            yield pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (page.name == "circuits.md"))
+
+
+@pytest.mark.parametrize("page", with_examples())
 def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}

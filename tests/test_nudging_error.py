@@ -17,6 +17,7 @@ def many():
     return nudging_error.run_many(nudging_error.Config(), {"beta": betas, "seed": seeds}, np.arange(betas.size))
 
 
+@pytest.mark.slow
 def test_the_bias_is_of_the_order_of_the_stencil(many):
     assert many.converged.all() and float(many.residual.max()) < 1e-12
     errors = many.error.values.reshape(len(BETAS), len(SEEDS), 2)
@@ -25,6 +26,7 @@ def test_the_bias_is_of_the_order_of_the_stencil(many):
         assert slopes == pytest.approx(order, abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_point_alone_is_the_same(many, tmp_path):
     ds = nudging_error.run(nudging_error.Config(beta=float(BETAS[1]), seed=2), out=tmp_path / "one.nc")
     assert np.array_equal(ds.parameter_error, many.parameter_error[len(SEEDS) + 2])

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from oscillators import theory
-from oscillators.presets import Preset, preset, presets
+from oscillators.device_presets import Preset, preset, presets
 from physnet.errors import PhysnetError
 
 KINDS = ("read", "derived", "chosen here", "figure-read (approximate)", "(m)", "not given")

@@ -1,7 +1,6 @@
 """The page of `physnet report`: what it says, what it escapes, and what is left when something goes wrong."""
 
 import base64
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -231,9 +230,9 @@ def test_a_page_is_kept_unless_told(toy_result, capsys):
     assert "reached 1.0 V" in Path("report.html").read_text()
 
 
-def as_process(folder, *arguments, **options):
+def as_process(folder, *arguments, before="", **options):
     program = (
-        "import sys, physnet.cli\n"
+        f"{before}\nimport sys, physnet.cli\n"
         "code = physnet.cli.main(sys.argv[1:])\n"
         "print(sorted({'jax', 'jaxlib', 'equinox'} & set(sys.modules)), code)"
     )
@@ -250,10 +249,9 @@ def test_a_full_disk_leaves_the_old_page(tmp_path):
     results.save(steady(), tmp_path / "a.nc")
     (tmp_path / "report.html").write_text("mine")
 
-    def limit():  # the kernel refuses what no disk could take
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-
-    done = as_process(tmp_path, "a.nc", "--force", preexec_fn=limit)
+    # The kernel refuses what no disk could take.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))"
+    done = as_process(tmp_path, "a.nc", "--force", before=limit)
     assert done.stdout == "[] 1\n" and "report.html could not be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "report.html").read_text() == "mine"

@@ -44,6 +44,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_fetches_nothing(site):
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
     assert len(pages) > 50
@@ -54,6 +55,7 @@ def test_it_fetches_nothing(site):
         assert not FETCHED.findall(path.read_text(encoding="utf-8")), path.name
 
 
+@pytest.mark.slow
 def test_api_pages_are_made_of_docstrings(site):
     text = (site / "api" / "gradients.html").read_text(encoding="utf-8")
     assert 'id="physnet.gradients.ep_gradient"' in text

@@ -403,7 +403,6 @@ def test_draws_without_meaning_are_refused_before_anything_runs(change, message,
 
 
 def test_noise_of_a_point_does_not_depend_on_what_fits_into_memory(monkeypatch):
-    monkeypatch.setattr(maps, "_DRAWN", 12)  # three points at once
     grid = {"detuning": (1e3 * np.arange(6.0), "Hz")}
     options = {"duration": 20e-6, "records": 65, "engine": FixedStep(30e-9, checked=0), "key": jax.random.key(2)}
     wide = synchronisation_map(pair(noise=30.0), detune, grid, **options)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from oscillators import presets
-from oscillators.presets import preset
+from oscillators.device_presets import preset
 from physnet import PhysnetError, cli, results
 from studies import synchronisation_map
 from studies._map_figures import PATTERNS, bistable, patterns
@@ -110,6 +109,6 @@ def test_options_without_meaning_are_refused(change, message, tmp_path):
 
 
 def test_the_preset_is_the_network_of_the_benchmark():
-    device = presets.preset("map")
+    device = preset("map")
     assert (device.supercriticality, device.damping_hz, device.nonlinear_shift_hz) == (1.5, 5e6, 40e6)
     assert synchronisation_map.Config().coupling == 0.4 and synchronisation_map.Config().quick().points == 40

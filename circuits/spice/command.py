@@ -21,7 +21,10 @@ A .dc line of the deck is run where no --sweep is given; a .tran line is not (ph
 
 
 def command(arguments) -> int:
-    """Runs `physnet relax` with these arguments and returns its exit status: 0, or 1 where nothing was reached."""
+    """Runs `physnet relax` and returns its exit status: 0, or 1 where nothing was reached.
+
+    arguments: of the command line, after `relax`.
+    """
     parser = argparse.ArgumentParser(
         "physnet relax", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -178,7 +178,7 @@ def run_missing(wanted: list[Entry]) -> dict[str, Outcome]:
 
 
 def main() -> int:
-    """Runs what is missing; 0 when every study ran."""
+    """Runs what is missing; 0 when every study ran, 1 when not, 130 when interrupted."""
     parser = argparse.ArgumentParser(description="Run every study at its small size and keep what it printed and drew.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="pages of the gallery (default: all)")
     names = parser.parse_args().names
@@ -187,7 +187,11 @@ def main() -> int:
     if unknown:
         parser.error(f"no page called {', '.join(unknown)}. Pages: {', '.join(known)}")
     began = time.perf_counter()
-    found = run_missing([known[name] for name in names or known])
+    try:
+        found = run_missing([known[name] for name in names or known])
+    except KeyboardInterrupt:
+        print(f"gallery: interrupted. {KEPT} holds what ran so far; the same command goes on", file=sys.stderr)
+        return 130
     failed = [name for name, outcome in found.items() if outcome.message]
     print(f"{len(found) - len(failed)} of {len(found)} in {KEPT}, {time.perf_counter() - began:.0f} s")
     return 1 if failed else 0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from docstrings import markdown
-from gallery import Entry, Outcome
+from gallery import Entry, Outcome, entries
 
 LEAD = """\
 # Gallery
@@ -20,15 +20,17 @@ measures; the numbers to quote are those of the full size: [studies](../studies.
 """
 
 
-def index(entries: list[Entry]) -> str:
+def index(shown: list[Entry]) -> str:
     """The list of all pages."""
-    rows = [f"| [{entry.name}]({entry.name}.md) | {_docstring(entry).splitlines()[0]} |" for entry in entries]
+    rows = [f"| [{entry.name}]({entry.name}.md) | {_docstring(entry).splitlines()[0]} |" for entry in shown]
     return LEAD + "\n".join(rows) + "\n"
 
 
 def page(entry: Entry, outcome: Outcome | None) -> str:
     """One study: its docstring, command, what it printed, figures, where they came from. None: it was not run."""
-    parts = [f"# {entry.name}", markdown(_docstring(entry)), f"    {entry.command} --out {entry.name}.nc"]
+    systems = [other.options[-1] for other in entries() if other.study == entry.study and other.options]
+    parts = [f"# {entry.name}", markdown(_docstring(entry), systems)]
+    parts.append(_block(f"{entry.command} --out {entry.name}.nc"))
     if outcome is None:
         parts.append(
             "*Not run: this site was built without running the studies, and no kept result is of this version of the "

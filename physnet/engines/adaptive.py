@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from physnet import precision
-from physnet.engines.base import Engine, Run, tree_finite
+from physnet.engines.base import Engine, Run, sample_keys, tree_finite
 
 
 class Adaptive(Engine):
@@ -36,7 +36,7 @@ class Adaptive(Engine):
 
     def run(self, system, signal, times, initial, key):
         samples = jax.tree.leaves(initial)[0].shape[0]
-        keys = None if key is None else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(samples))
+        keys = sample_keys(key, samples)
         return _run(self, system, signal, times, initial, keys)
 
     def follow(self, system, signal, times, initial, key=None):

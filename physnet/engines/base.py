@@ -35,7 +35,7 @@ class Engine(eqx.Module):
 
     Methods take these. system: what moves. noisy: whether its noise will be drawn. signal: its inputs in time, of a
     batch. times: (time,), s, increasing. initial: the states at times[0], shaped like the system's, with a leading
-    sample axis. key: a JAX random key for the noise, None for a run without it.
+    sample axis. key: a JAX random key for the noise, or one for each sample, (sample,); None for a run without it.
     """
 
     advice: ClassVar[str] = "Try an earlier end"
@@ -47,6 +47,20 @@ class Engine(eqx.Module):
     @abstractmethod
     def run(self, system: System, signal: Signal, times: Array, initial: PyTree, key: PRNGKeyArray | None) -> Run:
         """Follows every sample from `initial` at times[0] through `times`. Not to be called under a JAX trace."""
+
+
+def sample_keys(key: PRNGKeyArray | None, samples: int) -> PRNGKeyArray | None:
+    """A random key for every sample, (sample,): the key with the sample's index folded in; None without noise.
+
+    key: one, or already one for each sample, so that a batch can be cut into several.
+    """
+    if key is None:
+        return None
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):  # of the older kind, jax.random.PRNGKey
+        key = jax.random.wrap_key_data(key)
+    if key.ndim:
+        return key
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(samples))
 
 
 def tree_finite(tree: Any) -> Array:

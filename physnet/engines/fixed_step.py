@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from physnet.engines import delayed, steps
-from physnet.engines.base import Engine, Run, fastest_rate
+from physnet.engines.base import Engine, Run, fastest_rate, sample_keys
 from physnet.engines.lanes import lanes
 from physnet.errors import PhysnetError
+from physnet.sharding import devices_of
 
 # The step in units of one over the fastest rate: by default, and at most. Measured on detuned auto-oscillators.
 _DEFAULT, _LARGEST = 0.28, 2.0
@@ -76,7 +77,7 @@ class FixedStep(Engine):
         longest = self._step(system, signal, noisy=key is not None)
         _check_memory(samples, len(times), initial, copies=2 if self.checked is None else 1)
         grid = _Grid.of(system, signal, times, longest)
-        keys = None if key is None else _sample_keys(key, samples)
+        keys = sample_keys(key, samples)
         state = self._chunks(system, signal, grid, initial, keys)
         reached = np.all(
             [np.isfinite(leaf.reshape(samples, -1)).all(axis=1) for leaf in jax.tree.leaves(state)], axis=0
@@ -122,11 +123,14 @@ class FixedStep(Engine):
         width = -(-samples // chunks)  # the same for all but the last, which is filled up: one compiled program
         threads = self.threads or os.cpu_count() or 1
         recorded = len(grid.recorded)
+        devices = devices_of(signal)  # of a spread batch, which take the chunks in turn
         found = [np.empty((recorded, *leaf.shape[1:], samples), leaf.dtype) for leaf in leaves]
 
         def work(begin):
             rows = np.minimum(np.arange(begin, begin + width), samples - 1)
             part = jax.tree.map(lambda leaf: leaf[rows], (signal, initial, keys))
+            if devices:
+                part = jax.device_put(part, devices[begin // width % len(devices)])
             state = _follow(system, *part, grid.times, grid.counts, grid.past)
             stop = min(begin + width, samples)
             for into, leaf in zip(found, jax.tree.leaves(state)):
@@ -183,10 +187,6 @@ class _Grid:
 
     def coarse(self) -> "_Grid":
         return replace(self, counts=-(self.counts // 2))
-
-
-def _sample_keys(key, samples):
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(samples))
 
 
 @eqx.filter_jit

@@ -14,6 +14,7 @@ from physnet.sweeps.design import Design
 from physnet.sweeps.rows import blank
 from physnet.variable import Variable
 
+_FEW = 4  # labels of a further dim that are told one by one
 _ONE_AT_A_TIME = threading.Lock()  # dask reads in threads, and two that open HDF5 files at once crash
 
 
@@ -135,12 +136,26 @@ def summary(ds) -> str:
         lines.append(f"  {times} x {message.splitlines()[0]}")
     done = status == labels.DONE
     for name, variable in ds.data_vars.items():
-        if name == "point_status" or variable.dims != ds.point_status.dims or not done.any():
-            continue
-        values = np.asarray(variable)[done]
+        if name != "point_status" and set(ds.point_status.dims) <= set(variable.dims) and done.any():
+            lines += _ranges(str(name), variable.transpose(*ds.point_status.dims, ...), done)
+    return "\n".join(lines)
+
+
+def _ranges(name, variable, done) -> list[str]:
+    """Range and median over the points, of each label where the variable has one more dim of a few."""
+    extra = variable.dims[done.ndim :]
+    if len(extra) > 1 or (extra and (variable.sizes[extra[0]] > _FEW or extra[0] not in variable.coords)):
+        return []
+    unit = variable.attrs.get("units", "1")
+    columns = {name: variable}
+    if extra:
+        parts_of = [variable.isel({extra[0]: k}) for k in range(variable.sizes[extra[0]])]
+        columns = {f"{name}, {part[extra[0]].values}": part for part in parts_of}
+    lines = []
+    for label, column in columns.items():
+        values = np.asarray(column)[done]
         values = values[np.isfinite(values)]
         if values.size:
-            unit = variable.attrs.get("units", "1")
             span = f"{values.min():.6g} .. {values.max():.6g}" + ("" if unit == "1" else f" {unit}")
-            lines.append(f"{name}: {span}, median {np.median(values):.6g}")
-    return "\n".join(lines)
+            lines.append(f"{label}: {span}, median {np.median(values):.6g}")
+    return lines

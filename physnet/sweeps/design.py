@@ -14,7 +14,7 @@ DRAW = "draw"  # the dim of random and Sobol samples
 
 @dataclass(frozen=True)
 class Axis:
-    """One dim of a sweep: fields that move along it together, each {field: values}, all of one length."""
+    """One dim of a sweep. dim: its name. fields: those that move along it together, {field: values}, of one length."""
 
     dim: str
     fields: Mapping[str, tuple]
@@ -32,7 +32,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Design:
-    """The points of a sweep: every combination of its axes, the last one fastest. `a * b` combines two designs."""
+    """The points of a sweep. `a * b` combines two designs.
+
+    axes: every combination of their settings is a point, the last axis fastest.
+    """
 
     axes: tuple[Axis, ...]
 
@@ -68,7 +71,7 @@ class Design:
         return tuple(name for axis in self.axes for name in axis.fields)
 
     def values(self, numbers) -> dict[str, list]:
-        """{field: its value at each of the points with these numbers, counted from 0}."""
+        """{field: its value at each of some points}. numbers: of the points, from 0."""
         places = np.unravel_index(np.asarray(numbers), self.shape)
         return {
             name: [values[i] for i in place]
@@ -82,7 +85,7 @@ class Design:
 
     @staticmethod
     def from_plain(plain) -> "Design":
-        """The design that `to_plain` wrote."""
+        """The design that `to_plain` wrote. plain: what it returned."""
         return Design(
             tuple(
                 Axis(axis["dim"], {name: tuple(map(_frozen, values)) for name, values in axis["fields"].items()})
@@ -92,14 +95,17 @@ class Design:
 
 
 def grid(**fields) -> Design:
-    """Every combination of the values of these fields, each {field: values}; a field's dim is named for it."""
+    """Every combination of the values of these fields; a field's dim is named for it.
+
+    fields: field=values, each in the field's unit.
+    """
     return Design(tuple(Axis(_dim(name), {name: _values(name, values)}) for name, values in fields.items()))
 
 
 def zipped(**fields) -> Design:
     """Fields that move together, the first value of each, then the second; the dim is named for the first field.
 
-    Raises PhysnetError where they differ in length.
+    fields: field=values, each in the field's unit. Raises PhysnetError where they differ in length.
     """
     if not fields:
         raise PhysnetError("zipped: no fields given. Give some, such as zipped(hidden=[64, 128], beta=[0.1, 0.2])")

@@ -113,7 +113,8 @@ def signature(ds) -> dict:
 def attributes(task: Task, design: Design) -> dict:
     """Global attributes of a sweep's datasets."""
     swept = ", ".join(design.fields)
-    provided = provenance.collect(task.settings())
+    fixed_fields = json.loads(provenance.config_json(task.settings()))
+    provided = provenance.collect({name: value for name, value in fixed_fields.items() if name not in design.fields})
     frame = results.to_dataset(
         [], title=f"Sweep of {task.name} over {swept}", summary=f"{design.size} points: {sizes(design)}", attrs=provided
     ).attrs

@@ -44,8 +44,9 @@ def sweep(
     meaning of what a function's mapping holds (its `dims` without the point), and of fields.
 
     out: a folder. Points are kept there part by part, each file whole or not there; the result is opened lazily from
-    it. With resume (default) the parts of an earlier, stopped run of the same sweep are kept and only what is missing
-    or torn is run; retry_failed runs those that failed as well. None: everything is kept in memory.
+    it. None: everything is kept in memory.
+    resume: keep the parts of an earlier, stopped run of the same sweep, and run only what is missing or torn.
+    retry_failed: run the points that failed as well. progress: show how far it is.
     chunk: points per part; by default as many as take a few seconds. workers: processes on this machine; 1 is this one
     itself, and with more a script must make the call under `if __name__ == "__main__":`, since they are begun anew.
     client: a `dask.distributed.Client`, whose workers run the points instead; this process writes.

@@ -18,7 +18,12 @@ _LANES = 64  # points of a study that are run at a time
 
 
 class Task(abc.ABC):
-    """The work of a sweep. It is sent to other processes and machines, so it must pickle."""
+    """The work of a sweep. It is sent to other processes and machines, so it must pickle.
+
+    keep: names of the variables to keep, all where empty. variables: unit and meaning of what a mapping holds.
+    Methods take these. design: the points of the sweep. point: {field: value}, in the fields' units. number: of the
+    point, from 0. name: of a swept field.
+    """
 
     keep: tuple[str, ...]
     variables: tuple[Variable, ...]
@@ -56,7 +61,7 @@ class Task(abc.ABC):
         """What determines the results beside the design: a mapping or dataclass that JSON holds."""
 
     def rows(self, design: Design, first: int, stop: int) -> Rows:
-        """The results of the points first to stop - 1; points that fail are noted, and the others go on.
+        """The results of the points `first` to `stop` - 1; points that fail are noted, and the others go on.
 
         Raises MismatchError where results do not fit into one array: that concerns the whole sweep.
         """
@@ -96,6 +101,9 @@ class StudyTask(Task):
 
     A study whose module has `run_many(config, values, points) -> Dataset` with the dim `point` first, and `VARIED`, the
     fields that it takes as arrays, is run at many points at a time.
+
+    study: its name. config: of the fields that are not swept; the defaults where None. keep: names of the variables to
+    keep, all where empty.
     """
 
     def __init__(self, study: str, config=None, keep: Sequence[str] = ()):
@@ -149,7 +157,8 @@ class StudyTask(Task):
 class FunctionTask(Task):
     """A function of the swept fields, `function(**point)`, that gives a Dataset or {name: number or array}.
 
-    One with a method `many(values, numbers)`, such as `Vmapped`, is run at many points at a time. variables: unit and
+    One with a method `many(values, numbers)`, such as `Vmapped`, is run at many points at a time. keep: names of the
+    variables to keep, all where empty. variables: unit and
     meaning of what a mapping holds, and of swept fields.
     """
 

@@ -31,11 +31,14 @@ class Vmapped:
         self.__signature__ = _signature(function, key)
 
     def __call__(self, **point):
-        """The results at one point, as point 0 of a sweep."""
+        """The results at one point, as point 0 of a sweep. point: field=value, in the fields' units."""
         return {name: value[0] for name, value in self.many({k: [v] for k, v in point.items()}, [0]).items()}
 
     def many(self, values: Mapping[str, Sequence], numbers: Sequence[int]) -> dict[str, np.ndarray]:
-        """{name: array (point, ...)} at the points with these values and numbers."""
+        """{name: array (point, ...)} at many points.
+
+        values: {field: one value for each point}, in the fields' units. numbers: of the points, from 0.
+        """
         width = self.lanes * jax.local_device_count()
         count, found = len(numbers), []
         for start in range(0, count, width):

@@ -1,4 +1,7 @@
-"""What a sweep costs beside its points: python -m pytest tests/benchmarks/test_sweeps.py --benchmark-only -s -n 0"""
+"""What a sweep costs beside its points.
+
+python -m pytest tests/benchmarks/test_sweep_cost.py --benchmark-only -s -n 0
+"""
 
 import json
 import os

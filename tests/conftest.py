@@ -40,13 +40,14 @@ OPTIMISED = {
 
 
 # Files that take long, the longest first: so no worker is left alone with one at the end.
-LONG = tuple(
-    f"test_{name}"
-    for name in (
-        "docs nudgings circuit synchronisation operating_point binding landscape_search sparse_circuits phase resistive_convolution layered "
-        "auto_oscillator landscape_explore engines vowels beta_advice digits sweep_survival trajectory synchronisation_map coupled_learning locked "
-        "spice_ngspice landscape_paths thermal_noise flow_network tunnel_diode convolutional landscape_escape circuit_transient rules_study nonidealities conv_studies"
-    ).split()
+LONG = (
+    *("test_docs", "test_nudgings", "test_circuit", "test_synchronisation", "test_operating_point", "test_binding"),
+    *("test_landscape_search", "test_sparse_circuits", "test_phase", "test_resistive_convolution", "test_layered"),
+    *("test_auto_oscillator", "test_landscape_explore", "test_engines", "test_vowels", "test_beta_advice"),
+    *("test_digits", "test_sweep_survival", "test_trajectory", "test_synchronisation_map", "test_coupled_learning"),
+    *("test_locked", "test_spice_ngspice", "test_landscape_paths", "test_thermal_noise", "test_flow_network"),
+    *("test_tunnel_diode", "test_convolutional", "test_landscape_escape", "test_circuit_transient"),
+    *("test_rules_study", "test_nonidealities", "test_conv_studies"),
 )
 
 

@@ -35,7 +35,7 @@ def with_examples():
             yield pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (page.name == "circuits.md"))
 
 
-@pytest.mark.parametrize("page", with_examples())
+@pytest.mark.parametrize("page", list(with_examples()))
 def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}

@@ -15,9 +15,8 @@ jax.config.update("jax_enable_x64", True)
 gc.set_threshold(200_000, 20, 100)  # tracing makes millions of objects that live on: a twelfth of the suite's time
 MEASURING = "--benchmark-only" in sys.argv  # benchmarks run as users' programs do
 if jax.__version_info__ < (0, 11) and not MEASURING:  # XLA stops at flags it does not know
-    # A third less time to compile, and no step that is slower for it; both workers have one core each.
-    flags = " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + flags
+    # A third less time to compile, and no step that is slower for it.
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # The numerical inside; what users call checks its input itself, with messages that tests look for.
 install_import_hook(

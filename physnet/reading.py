@@ -10,6 +10,7 @@ from physnet.errors import PhysnetError
 from physnet.schema import schema_version
 
 WHOLE = 64 * 2**20  # bytes: a file up to this size is checked in full before anything is read from it
+_CACHE = 4 * 2**20  # bytes: values are read in slabs of whole chunks, each once
 RANGE = "actual_range"  # CF: the smallest and largest value of a variable
 
 
@@ -70,9 +71,15 @@ def reading(path, *, whole: bool | None = None):
 
 def _undecoded(path):
     """The file as an xarray Dataset that reads each value when it is asked for, with times as plain numbers."""
+    import netCDF4
     import xarray as xr
 
-    return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+    default = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(_CACHE)  # of each variable while the file is open: 64 MiB by default, and files have many
+    try:
+        return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+    finally:
+        netCDF4.set_chunk_cache(*default)
 
 
 def _check_version(path, ds) -> None:

@@ -91,6 +91,7 @@ def check(ds) -> None:
 
 
 def dtype_issues(array):
+    """(rule, fix) where an array is of a type that is not stored. array: of NumPy, or an xarray variable."""
     if array.dtype.kind == "c":
         yield "complex numbers are not stored", "store the real and imaginary parts, or amplitude and phase"
     elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
@@ -136,5 +137,6 @@ def _attribute_issues(attributes):
 
 
 def schema_version(conventions) -> int | None:
+    """The number in "physnet-1" of the attribute Conventions, a text; None without one."""
     match = re.search(r"\bphysnet-(\d+)\b", str(conventions))
     return int(match[1]) if match else None

@@ -2,7 +2,7 @@
 
 Two sources, three hidden nodes with a Shockley diode each, two outputs, conductances drawn by the seed. At one beta the
 one-sided and the centred gradient are compared with the implicit one. `physnet sweep nudging-error --over
-beta=0.01:1:log20 --over seed=0:10` gives the bias of each stencil and how it spreads from circuit to circuit.
+beta=0.01:0.9:log20 --over seed=0:10` gives the bias of each stencil and how it spreads from circuit to circuit.
 """
 
 import json
@@ -97,5 +97,5 @@ def _errors(figure, ds):
         axes.semilogy(place, np.abs(ds.parameter_error.sel(stencil=name)), marker, color=colour, label=name)
     axes.set_xticks(place, ds.resistor.values)
     axes.set_xlabel("resistor")
-    axes.set_ylabel("error of the derivative over the largest one")
+    axes.set_ylabel("error / largest derivative")
     axes.legend(title=f"beta {json.loads(ds.attrs['physnet_config'])['beta']:g} of the scale")

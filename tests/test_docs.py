@@ -21,6 +21,7 @@ WRITTEN = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.par
 PAGES = [ROOT / "README.md", *WRITTEN]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"\bphysnet (?:run|sweep) ([^`\n#|]*)")
+LONG = ("docs/circuits.md", "docs/extending.md", "docs/oscillators.md")
 API = ("physnet", "physnet.landscape", "physnet.networks", "physnet.sweeps", "circuits", "oscillators")
 
 
@@ -29,10 +30,10 @@ def name_of(page):
 
 
 def with_examples():
-    """The pages with Python on them; one that takes 20 s is marked slow."""
+    """The pages with Python on them; those that take 10 to 20 s are marked slow."""
     for page in PAGES:
         if BLOCK.search(page.read_text()):
-            yield pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (page.name == "circuits.md"))
+            yield pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (name_of(page) in LONG))
 
 
 @pytest.mark.parametrize("page", list(with_examples()))

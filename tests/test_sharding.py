@@ -140,15 +140,13 @@ def run(*parts):
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "equal", done.stderr[-4000:]
 
 
-def test_states_are_the_same_on_two_devices():
-    run(RELAX)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "part", [FIT, GRADIENTS, OSCILLATORS, CIRCUITS], ids=["training", "gradients", "oscillators", "circuits"]
+    "part",
+    [RELAX, FIT, GRADIENTS, OSCILLATORS, CIRCUITS],
+    ids=["states", "training", "gradients", "oscillators", "circuits"],
 )
-def test_training_and_ensembles_are_the_same_on_two_devices(part):
+def test_states_training_and_ensembles_are_the_same_on_two_devices(part):
     run(part)
 
 

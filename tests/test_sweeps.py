@@ -207,3 +207,25 @@ def test_a_point_that_kills_its_process_is_recorded(tmp_path):
     assert "killed or crashed" in str(ds.point_error[5].values)
     good = ds.point_status.values == 0
     assert np.array_equal(ds.root.values[good], np.sqrt(np.arange(8))[good])
+
+
+class Drawing:
+    """Takes points together, unless one of them is ill; what it draws belongs to the point's number."""
+
+    lanes = 4
+
+    def __call__(self, seed):
+        return {"drawn": 0.0}
+
+    def many(self, values, numbers):
+        if 5 in values["seed"]:
+            raise ValueError("ill")
+        return {"drawn": np.array([np.random.default_rng(number).normal() for number in numbers])}
+
+
+def test_points_beside_an_ill_one_draw_what_they_would_have_drawn():
+    ds = sweep(Drawing(), {"seed": range(8)}, chunk=8)
+    assert ds.point_status.values.tolist() == [0] * 5 + [1] + [0] * 2
+    expected = [np.random.default_rng(number).normal() for number in range(8)]
+    good = ds.point_status.values == 0
+    assert ds.drawn.values[good].tolist() == np.array(expected)[good].tolist()

@@ -188,6 +188,9 @@ class FunctionTask(Task):
         return getattr(self.function, "lanes", 1)
 
     def at(self, point: Mapping, number: int):
+        if hasattr(self.function, "many"):  # by its own number, so that it draws what it would have drawn with others
+            found = self.function.many({name: [value] for name, value in point.items()}, [number])
+            return {name: value[0] for name, value in found.items()}
         return self.function(**point)
 
     def many(self, values, numbers):
